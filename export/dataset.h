@@ -1,0 +1,106 @@
+/* dataset.h - the data set in memory: what every reader gives and every trainer takes.
+ *
+ * Sessions of turns along the path that was played, with scores, costs and
+ * associations; fan-out answers stand beside the path as further interactions. */
+#ifndef EXPORT_DATASET_H
+#define EXPORT_DATASET_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "m4a1/base/error.h"
+#include "m4a1/base/hash.h"
+
+/* One action and its answer.  Missing figures are NAN. */
+struct interaction {
+    int llm;                /* index into dataset.llms */
+    uint32_t views_added;   /* what the action added, bit i = view i */
+    uint32_t views_context; /* what the dialogue held with them */
+    int *image_index;       /* the authors' list, in its order; NULL = null */
+    size_t n_image_index;
+    char *answer;
+    double score; /* raw response score, candidate / reference */
+    int refused;  /* 1 = the refusal rule holds, 0 = it does not, -1 = unknown */
+    double latency_s, cost_usd;
+    double probability; /* with which the behaviour chose it; NAN = unknown */
+    int simulated;
+};
+
+struct turn {
+    char *prompt;
+    int task;            /* index into dataset.tasks */
+    double *association; /* [n_views]; NULL = none computed */
+    struct interaction path;
+    struct interaction *fan_out;
+    size_t n_fan_out;
+};
+
+struct session {
+    int64_t id;              /* the authors' id, or the store's session_id */
+    char identity[HASH_HEX]; /* "" where the source has none */
+    char *scene;
+    char **image_paths; /* [n_views]; NULL = none */
+    struct turn *turns;
+    size_t n_turns;
+    int censored; /* the path ended early because a call failed for good */
+};
+
+struct dataset_llm {
+    char *name;
+    int cloud; /* 1 = its views and prompts leave the device */
+};
+
+struct dataset {
+    char *source; /* the path it was read from */
+    char **views; /* names */
+    int *privacy; /* [n_views] */
+    size_t n_views;
+    char **tasks; /* sorted by bytes, as the published task index wants */
+    size_t n_tasks;
+    struct dataset_llm *llms;
+    size_t n_llms;
+    struct session *sessions;
+    size_t n_sessions;
+    int simulated;         /* some answer is simulated */
+    char digest[HASH_HEX]; /* of what training sees; equal content, equal digest */
+};
+
+/* A frozen partition: session ids in their order. */
+struct split {
+    int64_t *train, *test;
+    size_t n_train, n_test;
+};
+
+void dataset_free(struct dataset *data);
+
+/* Read DATA: a store, an export folder or an authors' JSON file, told apart by what is
+ * there. */
+MUST_CHECK enum status dataset_read(
+    const char *path, struct dataset **out, struct error *err);
+
+/* Compute data->digest; every reader calls it last. */
+MUST_CHECK enum status dataset_seal(struct dataset *data, struct error *err);
+
+/* The published refusal rule: "sorry", "I don't have" or "can't" as a case-sensitive
+ * substring (TMO's authors, tmo/data.py). */
+int refusal_published(const char *answer);
+
+void split_release(struct split *split);
+
+/* A split from a file: {"train": [ids], "test": [ids]}; ids that the data set lacks or
+ * that stand on both sides are E_DATA. */
+MUST_CHECK enum status split_read(
+    const char *path, const struct dataset *data, struct split *out, struct error *err);
+
+/* train share of the sessions (or of the scenes: sessions of one scene stay together),
+ * shuffled by (seed, "split"). */
+MUST_CHECK enum status split_draw(const struct dataset *data, int by_scene, double train,
+    uint64_t seed, struct split *out, struct error *err);
+
+/* The split that a store froze under this name. */
+MUST_CHECK enum status split_of_store(
+    const char *store_path, const char *name, struct split *out, struct error *err);
+
+/* The session with this id, or NULL. */
+const struct session *dataset_session(const struct dataset *data, int64_t id);
+
+#endif

@@ -1,0 +1,24 @@
+/* hash.h - SHA-256 over libcrypto, as bytes and as 64 hexadecimal digits. */
+#ifndef M4A1_BASE_HASH_H
+#define M4A1_BASE_HASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "m4a1/base/error.h"
+
+#define HASH_BYTES 32
+#define HASH_HEX 65 /* 64 lower-case digits and a NUL */
+
+void hash_bytes(const void *data, size_t len, uint8_t out[HASH_BYTES]);
+void hash_hex(const void *data, size_t len, char out[HASH_HEX]);
+
+/* Standard base64 with padding, no line breaks (RFC 4648); out holds
+ * base64_size(len) bytes, a closing NUL included. */
+size_t base64_size(size_t len);
+void base64_encode(const void *data, size_t len, char *out);
+
+/* Decode into out, which holds len / 4 * 3 bytes; E_DATA on anything but canonical base64. */
+MUST_CHECK enum status base64_decode(
+    const char *text, size_t len, uint8_t *out, size_t *out_len, struct error *err);
+
+#endif

@@ -1,0 +1,67 @@
+/* llm.h - an LLM configuration: what can change its answers, and how it is reached.
+ *
+ * Facts (protocol, endpoint name, model, parameters, system prompt, image settings)
+ * make up its identity and never change once used.  Settings (address, key variable,
+ * limits, slots) may change between runs.  Both travel as JSON objects with exactly
+ * the recipe's keys. */
+#ifndef SCHEMA_LLM_H
+#define SCHEMA_LLM_H
+
+#include <stdint.h>
+#include "m4a1/base/error.h"
+#include "m4a1/base/hash.h"
+#include "m4a1/base/json.h"
+#include "schema/store.h"
+
+enum llm_role { LLM_LOCAL, LLM_CLOUD, LLM_REFERENCE, LLM_JUDGE };
+extern const char *const llm_role_names[4]; /* "local", "cloud", "reference", "judge" */
+
+struct llm {
+    int64_t llm_id; /* 0 until it is in a store */
+    char *name;
+    enum llm_role role;
+
+    /* facts */
+    char *protocol; /* "openai-chat" */
+    char *endpoint; /* a name for the server: its host unless the recipe says */
+    char *model;
+    struct json *parameters; /* object of the protocol's own parameters, never NULL */
+    char *system_prompt;     /* NULL = none */
+    char *identity;          /* HASH_HEX */
+
+    /* settings */
+    char *url;            /* base address without a trailing slash */
+    char *key_env;        /* name of the environment variable; NULL = no key */
+    char *device;         /* of a local llm; NULL = unknown */
+    int stream;           /* 1 = ask for a stream, so that first tokens are timed */
+    int slots;            /* calls in flight at once, at least 1 */
+    int max_images;       /* accepts.image; -1 = any number */
+    int max_attempts;     /* at least 1 */
+    int64_t image_tokens; /* most tokens that one image is billed; 0 = assume the worst */
+    int64_t rpm, tpm;     /* a minute; 0 = no limit */
+    double timeout_s;
+};
+
+void llm_release(struct llm *llm);
+
+/* The canonical JSON of the facts (views of a call are not among them), and from it
+ * llm->identity: SHA-256 over "m4a1-llm-1\n" and the canonical JSON. */
+MUST_CHECK enum status llm_facts(
+    const struct llm *llm, struct json **out, struct error *err);
+MUST_CHECK enum status llm_identify(struct llm *llm, struct error *err);
+
+/* The settings as an object. */
+MUST_CHECK enum status llm_settings(
+    const struct llm *llm, struct json **out, struct error *err);
+
+/* Insert the llm, or update its settings where one of the same name and identity is
+ * there; sets llm_id.  E_ARG where the name has another identity and was used: a used
+ * llm is never edited, so the message says to give the new one a new name. */
+MUST_CHECK enum status llm_save(struct store *store, struct llm *llm, struct error *err);
+
+/* All llms that are not retired (with_retired: all), ordered by llm_id. */
+MUST_CHECK enum status llm_load_all(struct store *store, int with_retired,
+    struct llm **out, size_t *n, struct error *err);
+void llm_free_all(struct llm *llms, size_t n);
+
+#endif

@@ -1,0 +1,124 @@
+/* recipe.h - what to collect: views, tasks, prompts, llms, prices and the plan's terms.
+ *
+ * JSON with comments.  Loading checks everything and reports all mistakes at once,
+ * each with file, line, JSON path and what was expected.  Unknown keys are errors. */
+#ifndef SCHEMA_RECIPE_H
+#define SCHEMA_RECIPE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "m4a1/base/buffer.h"
+#include "schema/llm.h"
+#include "schema/store.h"
+
+#define RECIPE_MAX_VIEWS 32
+
+enum view_kind { VIEW_IMAGE, VIEW_VIDEO, VIEW_TEXT, VIEW_AUDIO };
+extern const char *const view_kind_names[4];
+
+struct recipe_view {
+    char *name;
+    enum view_kind kind;
+    int privacy; /* level, 0 = public */
+};
+
+struct recipe_prompt {
+    char *id;   /* NULL = none */
+    char *task; /* one of tasks */
+    char *text;
+    char **needs; /* scene tags that a scene must have for this prompt */
+    size_t n_needs;
+};
+
+/* Dated price of one llm, in pico-dollars a token. */
+struct recipe_price {
+    char *llm;
+    int64_t valid_from_ms;
+    int64_t input_pusd, cache_read_pusd, cache_write_pusd, output_pusd;
+    char *source;
+};
+
+/* Which path and fan-out actions an llm offers. */
+struct recipe_actions {
+    char *llm;       /* a name, or "*" for those not named */
+    int all_subsets; /* 1 = every subset of the views (that the llm accepts) */
+    uint32_t *sets;  /* else these sets of views */
+    size_t n_sets;
+};
+
+struct recipe {
+    char *path; /* the file, for messages */
+    char *name;
+    char *licence, *consent; /* NULL = not said */
+    char *text;              /* the file as read */
+
+    struct recipe_view *views;
+    size_t n_views;
+    struct {
+        int longest_side_px; /* 0 = never resized */
+        int jpeg_quality;    /* 1..100 */
+        double *at_s;        /* instants for videos */
+        size_t n_at;
+        double every_s; /* or one frame every so many seconds; 0 = not used */
+    } frames;
+
+    char **tasks;
+    size_t n_tasks;
+    struct recipe_prompt *prompts;
+    size_t n_prompts;
+
+    struct {
+        int64_t n;
+        int min_turns, max_turns;
+        uint64_t seed;
+        char *script; /* path of a JSON-lines file; NULL = sampled */
+    } sessions;
+    struct {
+        int keep_images; /* 1 = views of earlier turns are sent again */
+        int max_turns;   /* earlier turns sent; -1 = all */
+    } history;
+
+    struct llm *llms;
+    size_t n_llms;
+    struct recipe_price *prices;
+    size_t n_prices;
+    struct recipe_actions *actions;
+    size_t n_actions;
+
+    struct {
+        char *behaviour; /* "m4a1" */
+        int64_t fan_out; /* other actions a turn; -1 = all */
+        double max_usd;  /* < 0 = no cap */
+    } plan;
+    struct {
+        char *judge_template; /* text; NULL = the built-in one */
+        int judge_sees_views;
+    } annotate;
+    struct {
+        char *group; /* "session" or "scene" */
+        double train;
+        uint64_t seed;
+    } split;
+};
+
+/* Load a recipe file; path "m4a1" is the embedded one where no such file exists.  On
+ * E_DATA problems holds one line a mistake ("FILE:LINE: PATH: expected ..., found ...")
+ * and err the count; problems may be NULL. */
+MUST_CHECK enum status recipe_load(
+    const char *path, struct recipe **out, struct buffer *problems, struct error *err);
+
+/* The recipe that a store was last given, from its text. */
+MUST_CHECK enum status recipe_of_store(
+    struct store *store, struct recipe **out, struct error *err);
+
+void recipe_free(struct recipe *recipe);
+
+/* Put a recipe into a store: adds views, tasks, prompts, llms and prices, updates
+ * settings, retires what the recipe no longer names, never edits what was used. */
+MUST_CHECK enum status recipe_apply(
+    struct store *store, const struct recipe *recipe, struct error *err);
+
+/* The text of the commented M4A1 recipe. */
+const char *recipe_builtin(void);
+
+#endif

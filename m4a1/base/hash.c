@@ -1,0 +1,65 @@
+/* hash.c - SHA-256 and base64 over libcrypto. */
+#include "m4a1/base/hash.h"
+
+#include <limits.h>
+#include <openssl/evp.h>
+#include <openssl/sha.h>
+#include <string.h>
+
+void hash_bytes(const void *data, size_t len, uint8_t out[HASH_BYTES])
+{
+    SHA256(data, len, out);
+}
+
+void hash_hex(const void *data, size_t len, char out[HASH_HEX])
+{
+    static const char digits[] = "0123456789abcdef";
+    uint8_t hash[HASH_BYTES];
+    hash_bytes(data, len, hash);
+    for (size_t i = 0; i < HASH_BYTES; i++) {
+        out[2 * i] = digits[hash[i] >> 4];
+        out[2 * i + 1] = digits[hash[i] & 15];
+    }
+    out[2 * HASH_BYTES] = '\0';
+}
+
+size_t base64_size(size_t len)
+{
+    return (len + 2) / 3 * 4 + 1;
+}
+
+/* libcrypto counts in int, so long runs go in pieces of whole triplets. */
+#define BASE64_PIECE ((size_t)3 << 24)
+
+void base64_encode(const void *data, size_t len, char *out)
+{
+    const unsigned char *in = data;
+    out[0] = '\0';
+    while (len > 0) {
+        size_t n = len < BASE64_PIECE ? len : BASE64_PIECE;
+        out += EVP_EncodeBlock((unsigned char *)out, in, (int)n);
+        in += n;
+        len -= n;
+    }
+}
+
+enum status base64_decode(
+    const char *text, size_t len, uint8_t *out, size_t *out_len, struct error *err)
+{
+    *out_len = 0;
+    size_t padding = 0;
+    while (padding < 2 && padding < len && text[len - 1 - padding] == '=')
+        padding++;
+    size_t symbols = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                  "0123456789+/");
+    if (len % 4 || len > INT_MAX || symbols < len - padding)
+        return error_set(err, E_DATA, "base64: not canonical at byte %zu of %zu",
+            symbols < len ? symbols : len, len);
+    if (!len)
+        return OK;
+    int n = EVP_DecodeBlock(out, (const unsigned char *)text, (int)len);
+    if (n < 0)
+        return error_set(err, E_DATA, "base64: broken run of %zu bytes", len);
+    *out_len = (size_t)n - padding;
+    return OK;
+}

@@ -1,0 +1,278 @@
+/* llm.c - LLM configurations between recipe, store and engine. */
+#include "schema/llm.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "m4a1/base/text.h"
+#include "schema/query.h"
+
+#define LLM_JSON_MAX (1 << 20)
+
+const char *const llm_role_names[4] = { "local", "cloud", "reference", "judge" };
+
+void llm_release(struct llm *llm)
+{
+    free(llm->name);
+    free(llm->protocol);
+    free(llm->endpoint);
+    free(llm->model);
+    json_free(llm->parameters);
+    free(llm->system_prompt);
+    free(llm->identity);
+    free(llm->url);
+    free(llm->key_env);
+    free(llm->device);
+    *llm = (struct llm) { 0 };
+}
+
+void llm_free_all(struct llm *llms, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        llm_release(&llms[i]);
+    free(llms);
+}
+
+enum status llm_facts(const struct llm *llm, struct json **out, struct error *err)
+{
+    struct json *j = *out = json_new_object();
+    int ok = json_set_text(j, "protocol", llm->protocol) &&
+             json_set_text(j, "endpoint", llm->endpoint) &&
+             json_set_text(j, "model", llm->model) &&
+             json_set_copy(j, "parameters", llm->parameters);
+    if (ok && llm->system_prompt)
+        ok = json_set_text(j, "system_prompt", llm->system_prompt) != NULL;
+    if (ok)
+        return OK;
+    json_free(j);
+    *out = NULL;
+    return error_nomem(err, sizeof *llm);
+}
+
+enum status llm_settings(const struct llm *llm, struct json **out, struct error *err)
+{
+    struct json *j = *out = json_new_object();
+    int ok = json_set_text(j, "url", llm->url) &&
+             json_set_bool(j, "stream", llm->stream) &&
+             json_set_int(j, "slots", llm->slots) &&
+             json_set_int(j, "max_images", llm->max_images) &&
+             json_set_int(j, "max_attempts", llm->max_attempts) &&
+             json_set_int(j, "image_tokens", llm->image_tokens) &&
+             json_set_int(j, "rpm", llm->rpm) && json_set_int(j, "tpm", llm->tpm) &&
+             json_set_number(j, "timeout_s", llm->timeout_s);
+    if (ok && llm->key_env)
+        ok = json_set_text(j, "key_env", llm->key_env) != NULL;
+    if (ok && llm->device)
+        ok = json_set_text(j, "device", llm->device) != NULL;
+    if (ok)
+        return OK;
+    json_free(j);
+    *out = NULL;
+    return error_nomem(err, sizeof *llm);
+}
+
+enum status llm_identify(struct llm *llm, struct error *err)
+{
+    struct json *facts;
+    struct buffer text;
+    buffer_init(&text, LLM_JSON_MAX);
+    enum status s = llm_facts(llm, &facts, err);
+    if (!s) {
+        buffer_add_str(&text, "m4a1-llm-1\n");
+        s = json_print(facts, JSON_CANONICAL, &text, err);
+    }
+    if (!s) {
+        free(llm->identity);
+        llm->identity = malloc(HASH_HEX);
+        if (llm->identity)
+            hash_hex(text.data, text.len, llm->identity);
+        else
+            s = error_nomem(err, HASH_HEX);
+    }
+    json_free(facts);
+    buffer_release(&text);
+    return s;
+}
+
+static enum status llm_insert(struct store *store, struct llm *llm, const char *facts,
+    const char *settings, struct error *err)
+{
+    enum status s = store_run(store, err,
+        "INSERT INTO llm (name, identity, role, protocol, endpoint, model, facts, "
+        "settings) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "tttttttt", llm->name, llm->identity, llm_role_names[llm->role], llm->protocol,
+        llm->endpoint, llm->model, facts, settings);
+    if (!s)
+        llm->llm_id = store_last_id(store);
+    else if (store_was_conflict(store))
+        s = error_set(err, E_ARG,
+            "llm %s: another llm of the store has the same protocol, endpoint, model and "
+            "parameters; give one of them something of its own",
+            llm->name);
+    return s;
+}
+
+/* A row of the same name is there: its settings may change, its facts only while no
+ * call has been planned for it. */
+static enum status llm_update(struct store *store, struct llm *llm, int64_t id, int same,
+    const char *facts, const char *settings, struct error *err)
+{
+    int64_t n_calls = 0;
+    enum status s = store_int(store, 0, &n_calls, err,
+        "SELECT count(*) FROM (SELECT 1 FROM call WHERE llm_id = ? LIMIT 1)", "i", id);
+    if (s)
+        return s;
+    if (!same && n_calls)
+        return error_set(err, E_ARG,
+            "llm %s: calls are planned for it as it was, so its protocol, endpoint, "
+            "model, "
+            "role, parameters and system prompt stay; give the changed one a new name",
+            llm->name);
+    llm->llm_id = id;
+    return store_run(store, err,
+        "UPDATE llm SET identity = ?, role = ?, protocol = ?, endpoint = ?, model = ?, "
+        "facts = ?, settings = ?, retired_ms = NULL WHERE llm_id = ?",
+        "ttttttti", llm->identity, llm_role_names[llm->role], llm->protocol,
+        llm->endpoint, llm->model, facts, settings, id);
+}
+
+static enum status find_by_name(
+    struct store *store, const struct llm *llm, int64_t *id, int *same, struct error *err)
+{
+    struct query *q;
+    enum status s = query_open(
+        store, "SELECT llm_id, identity, role FROM llm WHERE name = ?", &q, err);
+    if (s)
+        return s;
+    query_bind(q, "t", llm->name);
+    s = query_next(q, err);
+    *id = 0;
+    if (!s && query_has_row(q)) {
+        *id = query_int(q, 0);
+        *same = text_equal(query_text(q, 1), llm->identity) &&
+                text_equal(query_text(q, 2), llm_role_names[llm->role]);
+    }
+    query_close(q);
+    return s;
+}
+
+enum status llm_save(struct store *store, struct llm *llm, struct error *err)
+{
+    struct json *facts = NULL, *settings = NULL;
+    struct buffer facts_text, settings_text;
+    buffer_init(&facts_text, LLM_JSON_MAX);
+    buffer_init(&settings_text, LLM_JSON_MAX);
+    int64_t id = 0;
+    int same = 0;
+    enum status s = llm_identify(llm, err);
+    if (!s)
+        s = llm_facts(llm, &facts, err);
+    if (!s)
+        s = json_print(facts, JSON_CANONICAL, &facts_text, err);
+    if (!s)
+        s = llm_settings(llm, &settings, err);
+    if (!s)
+        s = json_print(settings, JSON_CANONICAL, &settings_text, err);
+    if (!s)
+        s = find_by_name(store, llm, &id, &same, err);
+    if (!s && id)
+        s = llm_update(store, llm, id, same, facts_text.data, settings_text.data, err);
+    else if (!s)
+        s = llm_insert(store, llm, facts_text.data, settings_text.data, err);
+    json_free(facts);
+    json_free(settings);
+    buffer_release(&facts_text);
+    buffer_release(&settings_text);
+    return s;
+}
+
+/* A copy of a member's text; NULL where it is missing. */
+static char *member(const struct json *object, const char *key, int *failed)
+{
+    const char *text = json_text(json_get(object, key), NULL);
+    char *copy = text ? text_copy(text) : NULL;
+    *failed |= text && !copy;
+    return copy;
+}
+
+static enum status llm_from_row(const struct query *q, struct llm *llm, struct error *err)
+{
+    struct json *facts = NULL, *settings = NULL;
+    const char *text = query_text(q, 3);
+    int failed = 0;
+    enum status s = json_parse(text, strlen(text), "llm.facts", 0, &facts, err);
+    if (!s) {
+        text = query_text(q, 4);
+        s = json_parse(text, strlen(text), "llm.settings", 0, &settings, err);
+    }
+    if (!s) {
+        llm->llm_id = query_int(q, 0);
+        llm->name = text_copy(query_text(q, 1));
+        llm->identity = text_copy(query_text(q, 2));
+        const char *role = query_text(q, 5);
+        for (size_t i = 0; i < COUNT_OF(llm_role_names); i++) {
+            if (text_equal(role, llm_role_names[i]))
+                llm->role = (enum llm_role)i;
+        }
+        llm->protocol = member(facts, "protocol", &failed);
+        llm->endpoint = member(facts, "endpoint", &failed);
+        llm->model = member(facts, "model", &failed);
+        llm->system_prompt = member(facts, "system_prompt", &failed);
+        const struct json *parameters = json_get(facts, "parameters");
+        llm->parameters = parameters ? json_copy(parameters) : json_new_object();
+        llm->url = member(settings, "url", &failed);
+        llm->key_env = member(settings, "key_env", &failed);
+        llm->device = member(settings, "device", &failed);
+        llm->stream = json_bool(json_get(settings, "stream"), 0);
+        llm->slots = (int)json_int(json_get(settings, "slots"), 1);
+        llm->max_images = (int)json_int(json_get(settings, "max_images"), -1);
+        llm->max_attempts = (int)json_int(json_get(settings, "max_attempts"), 1);
+        llm->image_tokens = json_int(json_get(settings, "image_tokens"), 0);
+        llm->rpm = json_int(json_get(settings, "rpm"), 0);
+        llm->tpm = json_int(json_get(settings, "tpm"), 0);
+        llm->timeout_s = json_number(json_get(settings, "timeout_s"), 600);
+        if (failed || !llm->name || !llm->identity || !llm->parameters)
+            s = error_nomem(err, sizeof *llm);
+    }
+    json_free(facts);
+    json_free(settings);
+    if (s)
+        llm_release(llm);
+    return s;
+}
+
+enum status llm_load_all(
+    struct store *store, int with_retired, struct llm **out, size_t *n, struct error *err)
+{
+    *out = NULL;
+    *n = 0;
+    struct query *q;
+    enum status s = query_open(store,
+        "SELECT llm_id, name, identity, facts, settings, role FROM llm "
+        "WHERE retired_ms IS NULL OR ? ORDER BY llm_id",
+        &q, err);
+    if (s)
+        return s;
+    query_bind(q, "i", (int64_t)with_retired);
+    while (!(s = query_next(q, err)) && query_has_row(q)) {
+        struct llm *grown = realloc(*out, (*n + 1) * sizeof **out);
+        if (!grown) {
+            s = error_nomem(err, (*n + 1) * sizeof **out);
+            break;
+        }
+        *out = grown;
+        grown[*n] = (struct llm) { 0 };
+        s = llm_from_row(q, &grown[*n], err);
+        if (s)
+            break;
+        ++*n;
+    }
+    query_close(q);
+    if (s) {
+        llm_free_all(*out, *n);
+        *out = NULL;
+        *n = 0;
+    }
+    return s;
+}

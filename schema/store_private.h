@@ -1,0 +1,24 @@
+/* store_private.h - what store.c and query.c share; nobody else includes it. */
+#ifndef SCHEMA_STORE_PRIVATE_H
+#define SCHEMA_STORE_PRIVATE_H
+
+#include <sqlite3.h>
+#include "schema/store.h"
+
+struct query;
+
+struct store {
+    char *path;
+    sqlite3 *db;
+    enum store_mode mode;
+    int lock_fd;           /* of the writer's lock file; -1 for a reader */
+    struct query *queries; /* every statement prepared so far */
+    int was_conflict;
+};
+
+/* The status of an SQLite result code, with the store, the reason and the next step. */
+enum status store_error(struct store *store, int code, struct error *err);
+
+void query_free_all(struct store *store);
+
+#endif

@@ -107,7 +107,7 @@ static enum status llm_insert(struct store *store, struct llm *llm, const char *
         llm->llm_id = store_last_id(store);
     else if (store_was_conflict(store))
         s = error_set(err, E_ARG,
-            "llm %s: another llm of the store has the same protocol, endpoint, model and "
+            "llm %s: another llm of this role has the same protocol, endpoint, model and "
             "parameters; give one of them something of its own",
             llm->name);
     return s;

@@ -331,7 +331,9 @@ enum status store_create(
     if (file_exists(path))
         return error_set(
             err, E_ARG, "store %s: there is a file of that name already", path);
-    enum status s = refuse_network(path, err);
+    enum status s = refuse_leftovers(path, err);
+    if (!s)
+        s = refuse_network(path, err);
     if (s)
         return s;
     char *temporary = text_format("%s.new", path);

@@ -45,14 +45,15 @@ CREATE TABLE prompt (
 CREATE TABLE llm (
     llm_id      INTEGER PRIMARY KEY,
     name        TEXT NOT NULL UNIQUE,
-    identity    TEXT NOT NULL UNIQUE,
+    identity    TEXT NOT NULL,
     role        TEXT NOT NULL CHECK (role IN ('local', 'cloud', 'reference', 'judge')),
     protocol    TEXT,
     endpoint    TEXT,
     model       TEXT,
     facts       TEXT NOT NULL,
     settings    TEXT NOT NULL DEFAULT '{}',
-    retired_ms  INTEGER
+    retired_ms  INTEGER,
+    UNIQUE (identity, role)
 ) STRICT;
 
 CREATE TABLE price (

@@ -8,7 +8,18 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "m4a1/base/error.h"
+#include "annotate/refusal.h"
 #include "m4a1/base/hash.h"
+
+/* The classes of tokens, in the order of interaction.tokens. */
+enum token_class {
+    TOKENS_INPUT,
+    TOKENS_CACHE_READ,
+    TOKENS_CACHE_WRITE,
+    TOKENS_OUTPUT,
+    TOKENS_REASONING,
+    N_TOKENS
+};
 
 /* One action and its answer.  Missing figures are NAN. */
 struct interaction {
@@ -17,12 +28,13 @@ struct interaction {
     uint32_t views_context; /* what the dialogue held with them */
     int *image_index;       /* the authors' list, in its order; NULL = null */
     size_t n_image_index;
-    char *answer;
+    char *answer; /* NULL = none: the call failed or is still to be made */
     double score; /* raw response score, candidate / reference */
     int refused;  /* 1 = the refusal rule holds, 0 = it does not, -1 = unknown */
     double latency_s, cost_usd;
     double probability; /* with which the behaviour chose it; NAN = unknown */
     int simulated;
+    int64_t tokens[N_TOKENS]; /* disjoint; -1 = not reported */
 };
 
 struct turn {
@@ -42,6 +54,7 @@ struct session {
     struct turn *turns;
     size_t n_turns;
     int censored; /* the path ended early because a call failed for good */
+    int imported; /* from the authors' file: no identity, llm or attempt of ours */
 };
 
 struct dataset_llm {
@@ -61,6 +74,7 @@ struct dataset {
     struct session *sessions;
     size_t n_sessions;
     int simulated;         /* some answer is simulated */
+    size_t *by_id;         /* [n_sessions] positions sorted by id; built by the seal */
     char digest[HASH_HEX]; /* of what training sees; equal content, equal digest */
 };
 
@@ -73,16 +87,17 @@ struct split {
 void dataset_free(struct dataset *data);
 
 /* Read DATA: a store, an export folder or an authors' JSON file, told apart by what is
- * there. */
+ * there.  Only complete rows are given: a session ends before its first turn that has no
+ * answer or no score, and is left out where that is turn 0; the log says how many. */
 MUST_CHECK enum status dataset_read(
     const char *path, struct dataset **out, struct error *err);
 
-/* Compute data->digest; every reader calls it last. */
-MUST_CHECK enum status dataset_seal(struct dataset *data, struct error *err);
+/* The same with every row that was planned: answers may be NULL and scores NAN. */
+MUST_CHECK enum status dataset_read_all(
+    const char *path, struct dataset **out, struct error *err);
 
-/* The published refusal rule: "sorry", "I don't have" or "can't" as a case-sensitive
- * substring (TMO's authors, tmo/data.py). */
-int refusal_published(const char *answer);
+/* Check that ids differ and compute data->digest; every reader calls it last. */
+MUST_CHECK enum status dataset_seal(struct dataset *data, struct error *err);
 
 void split_release(struct split *split);
 

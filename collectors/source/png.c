@@ -1,0 +1,210 @@
+/* png.c - PNG in.  The file's structure is checked here, chunk by chunk with its checksums,
+ * before libavcodec sees it; its samples are turned into RGB8 here too, because that
+ * takes a line a format and is exact, which a general converter is not. */
+#include "collectors/source/png.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <libavcodec/avcodec.h>
+#include <libavutil/crc.h>
+#include "collectors/source/exif.h"
+#include "collectors/source/libav.h"
+
+#define SIGNATURE_BYTES 8
+#define CHUNK_BYTES 12 /* length, type and checksum around the data */
+
+static uint32_t read32(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static int chunk_is(const uint8_t *chunk, const char *type)
+{
+    return memcmp(chunk + 4, type, 4) == 0;
+}
+
+// Walk all chunks: complete, checksums right, IHDR first, IDAT there, IEND reached.
+static enum status check_chunks(
+    const uint8_t *bytes, size_t len, int *orientation, struct error *err)
+{
+    const AVCRC *table = av_crc_get_table(AV_CRC_32_IEEE_LE);
+    int n_data = 0;
+    for (size_t at = SIGNATURE_BYTES;;) {
+        const uint8_t *chunk = bytes + at;
+        if (len - at < CHUNK_BYTES || read32(chunk) > len - at - CHUNK_BYTES)
+            return error_set(
+                err, E_DATA, "broken PNG: the file ends too early, at %zu bytes", len);
+        size_t n = read32(chunk);
+        uint32_t crc = av_crc(table, UINT32_MAX, chunk + 4, n + 4) ^ UINT32_MAX;
+        if (crc != read32(chunk + 8 + n))
+            return error_set(
+                err, E_DATA, "broken PNG: wrong checksum in the chunk at byte %zu", at);
+        if ((at == SIGNATURE_BYTES) != chunk_is(chunk, "IHDR") ||
+            (chunk_is(chunk, "IHDR") && n != 13))
+            return error_set(err, E_DATA, "broken PNG: no proper header chunk");
+        n_data += chunk_is(chunk, "IDAT");
+        if (chunk_is(chunk, "eXIf"))
+            *orientation = exif_orientation(chunk + 8, n);
+        at += n + CHUNK_BYTES;
+        if (!chunk_is(chunk, "IEND"))
+            continue;
+        return n_data ? OK : error_set(err, E_DATA, "broken PNG: it has no image data");
+    }
+}
+
+static uint8_t over_white(unsigned value, unsigned alpha)
+{
+    return (uint8_t)((value * alpha + 255 * (255 - alpha) + 127) / 255);
+}
+
+static uint8_t from_16(const uint8_t *p)
+{
+    unsigned v = (unsigned)p[0] << 8 | p[1];
+    return (uint8_t)((v * 255 + 32767) / 65535);
+}
+
+// How the samples of a format lie in memory; big-endian where they have two bytes.
+struct layout {
+    enum AVPixelFormat format;
+    uint8_t bytes, n, gray, alpha; /* of a sample; samples a pixel; flags */
+};
+
+static const struct layout layouts[] = {
+    { AV_PIX_FMT_RGB24, 1, 3, 0, 0 },
+    { AV_PIX_FMT_RGBA, 1, 4, 0, 1 },
+    { AV_PIX_FMT_GRAY8, 1, 1, 1, 0 },
+    { AV_PIX_FMT_YA8, 1, 2, 1, 1 },
+    { AV_PIX_FMT_RGB48BE, 2, 3, 0, 0 },
+    { AV_PIX_FMT_RGBA64BE, 2, 4, 0, 1 },
+    { AV_PIX_FMT_GRAY16BE, 2, 1, 1, 0 },
+    { AV_PIX_FMT_YA16BE, 2, 2, 1, 1 },
+};
+
+static void row_from_samples(
+    const uint8_t *src, const struct layout *layout, int width, uint8_t *dst)
+{
+    int n = layout->n, colours = n - layout->alpha;
+    for (int x = 0; x < width; x++, src += n * layout->bytes, dst += 3) {
+        uint8_t v[4];
+        for (int i = 0; i < n; i++)
+            v[i] = layout->bytes == 2 ? from_16(src + 2 * i) : src[i];
+        for (int i = 0; i < 3; i++) {
+            uint8_t value = v[layout->gray ? 0 : i];
+            dst[i] = layout->alpha ? over_white(value, v[colours]) : value;
+        }
+    }
+}
+
+static void row_from_palette(
+    const uint8_t *src, const uint8_t *palette, int width, uint8_t *dst)
+{
+    for (int x = 0; x < width; x++, dst += 3) {
+        uint32_t argb;
+        memcpy(&argb, palette + 4 * (size_t)src[x], sizeof argb);
+        for (int i = 0; i < 3; i++)
+            dst[i] = over_white(argb >> (16 - 8 * i) & 0xff, argb >> 24);
+    }
+}
+
+static void row_from_bits(const uint8_t *src, int width, uint8_t *dst)
+{
+    for (int x = 0; x < width; x++, dst += 3)
+        memset(dst, src[x / 8] >> (7 - x % 8) & 1 ? 255 : 0, 3);
+}
+
+static enum status to_rgb(const AVFrame *frame, const struct picture *size,
+    struct picture *out, struct error *err)
+{
+    const struct layout *layout = NULL;
+    for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++)
+        if (layouts[i].format == frame->format)
+            layout = &layouts[i];
+    int palette = frame->format == AV_PIX_FMT_PAL8;
+    int bits = frame->format == AV_PIX_FMT_MONOBLACK;
+    if ((!layout && !palette && !bits) || frame->width != size->width ||
+        frame->height != size->height)
+        return error_set(err, E_DATA, "broken PNG: its samples cannot be understood");
+    enum status s = picture_new(frame->width, frame->height, 3, out, err);
+    for (int y = 0; s == OK && y < out->height; y++) {
+        const uint8_t *src = frame->data[0] + (ptrdiff_t)y * frame->linesize[0];
+        uint8_t *dst = out->data + (size_t)y * (size_t)out->width * 3;
+        if (layout)
+            row_from_samples(src, layout, out->width, dst);
+        else if (palette)
+            row_from_palette(src, frame->data[1], out->width, dst);
+        else
+            row_from_bits(src, out->width, dst);
+    }
+    return s;
+}
+
+// Rows that the file's data does not reach stay black, never what memory held before.
+static int zeroed_buffer(AVCodecContext *codec, AVFrame *frame, int flags)
+{
+    int r = avcodec_default_get_buffer2(codec, frame, flags);
+    for (int i = 0; r == 0 && i < AV_NUM_DATA_POINTERS && frame->buf[i]; i++)
+        memset(frame->buf[i]->data, 0, (size_t)frame->buf[i]->size);
+    return r;
+}
+
+static enum status decode(const void *bytes, size_t len, AVCodecContext *codec,
+    AVPacket *packet, AVFrame *frame, struct error *err)
+{
+    codec->thread_count = 1;
+    codec->max_pixels = PICTURE_MAX_PIXELS;
+    codec->get_buffer2 = zeroed_buffer;
+    codec->err_recognition = AV_EF_CRCCHECK | AV_EF_EXPLODE;
+    if (av_new_packet(packet, (int)len) < 0)
+        return error_nomem(err, len);
+    memcpy(packet->data, bytes, len);
+    int r = avcodec_open2(codec, codec->codec, NULL);
+    if (r == 0)
+        r = avcodec_send_packet(codec, packet);
+    if (r == 0)
+        r = avcodec_receive_frame(codec, frame);
+    if (r == AVERROR(ENOMEM))
+        return error_nomem(err, len);
+    if (r < 0)
+        return error_set(
+            err, E_DATA, "broken PNG: its data cannot be decoded (%s)", av_err2str(r));
+    return OK;
+}
+
+enum status png_decode(const void *bytes, size_t len, struct picture *out,
+    int *orientation, struct error *err)
+{
+    *out = (struct picture) { 0 };
+    *orientation = 1;
+    if (len > PICTURE_MAX_FILE_BYTES)
+        return error_set(err, E_DATA, "the PNG has %zu bytes, above the ceiling of %u",
+            len, PICTURE_MAX_FILE_BYTES);
+    enum status s = check_chunks(bytes, len, orientation, err);
+    if (s)
+        return s;
+
+    // The header's claim is judged before any memory is taken for it.
+    const uint8_t *header = (const uint8_t *)bytes + SIGNATURE_BYTES + 8;
+    uint32_t width = read32(header), height = read32(header + 4);
+    struct picture size = { 0 };
+    s = picture_check_size(width, height, err);
+    if (s)
+        return s;
+    size.width = (int)width;
+    size.height = (int)height;
+
+    libav_silence();
+    const AVCodec *png = avcodec_find_decoder(AV_CODEC_ID_PNG);
+    AVCodecContext *codec = png ? avcodec_alloc_context3(png) : NULL;
+    AVPacket *packet = av_packet_alloc();
+    AVFrame *frame = av_frame_alloc();
+    if (!codec || !packet || !frame)
+        s = error_set(err, E_NOMEM, "no PNG decoder or no memory for it");
+    if (s == OK)
+        s = decode(bytes, len, codec, packet, frame, err);
+    if (s == OK)
+        s = to_rgb(frame, &size, out, err);
+    av_frame_free(&frame);
+    av_packet_free(&packet);
+    avcodec_free_context(&codec);
+    return s;
+}

@@ -152,7 +152,7 @@ const char *cli_value(const struct cli *cli, const char *name)
     return given ? given->value : NULL;
 }
 
-enum status cli_int(const struct cli *cli, const char *name, int64_t otherwise,
+enum status cli_int(struct cli *cli, const char *name, int64_t otherwise,
     int64_t min, int64_t max, int64_t *out, struct error *err)
 {
     const char *value = cli_value(cli, name);
@@ -162,11 +162,11 @@ enum status cli_int(const struct cli *cli, const char *name, int64_t otherwise,
     char what[64];
     snprintf(what, sizeof what, "--%s", name);
     enum status s = text_to_int(value, what, min, max, out, err);
-    ((struct cli *)(uintptr_t)cli)->usage |= s != OK;
+    cli->usage |= s != OK;
     return s;
 }
 
-enum status cli_double(const struct cli *cli, const char *name, double otherwise,
+enum status cli_double(struct cli *cli, const char *name, double otherwise,
     double min, double max, double *out, struct error *err)
 {
     const char *value = cli_value(cli, name);
@@ -176,7 +176,7 @@ enum status cli_double(const struct cli *cli, const char *name, double otherwise
     char what[64];
     snprintf(what, sizeof what, "--%s", name);
     enum status s = text_to_double(value, what, min, max, out, err);
-    ((struct cli *)(uintptr_t)cli)->usage |= s != OK;
+    cli->usage |= s != OK;
     return s;
 }
 

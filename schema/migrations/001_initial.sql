@@ -111,6 +111,7 @@ CREATE TABLE session (
     scene_id    INTEGER NOT NULL REFERENCES scene,
     at_ms       INTEGER NOT NULL,
     plan_id     INTEGER REFERENCES plan,
+    plan_index  INTEGER,
     source_id   INTEGER
 ) STRICT;
 CREATE INDEX session_scene ON session (scene_id);

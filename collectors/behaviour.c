@@ -1,0 +1,97 @@
+/* behaviour.c - M4A1's rule for the path action (docs/collecting.md). */
+#include "collectors/behaviour.h"
+
+#include <stdlib.h>
+
+#define VIEWS_MAX 32
+
+static int count_bits(uint32_t set)
+{
+    return __builtin_popcount(set);
+}
+
+static int fits(
+    const struct behaviour_llm *llm, uint32_t context, uint32_t set, int keep_images)
+{
+    if (llm->max_images <= 0)
+        return llm->max_images < 0 || set == 0;
+    return count_bits(keep_images ? context | set : set & ~context) <= llm->max_images;
+}
+
+static int compare_actions(const void *a, const void *b)
+{
+    const struct behaviour_action *x = a, *y = b;
+    if (x->llm != y->llm)
+        return x->llm < y->llm ? -1 : 1;
+    return (x->added > y->added) - (x->added < y->added);
+}
+
+/* Append the actions of one llm, with probabilities that add up to 1; returns how many. */
+static size_t actions_of(const struct behaviour_llm *llms, size_t i, uint32_t context,
+    int keep_images, struct behaviour_action *out)
+{
+    const struct behaviour_llm *llm = &llms[i];
+    size_t n = 0, of_size[VIEWS_MAX + 1] = { 0 };
+    int n_sizes = 0;
+    for (size_t k = 0; k < llm->n_sets; k++) {
+        if (fits(llm, context, llm->sets[k], keep_images))
+            n_sizes += !of_size[count_bits(llm->sets[k])]++;
+    }
+    for (size_t k = 0; k < llm->n_sets; k++) {
+        uint32_t set = llm->sets[k], added = set & ~context;
+        if (!fits(llm, context, set, keep_images))
+            continue;
+        double p = 1.0 / n_sizes / (double)of_size[count_bits(set)];
+        size_t at = 0;
+        while (at < n && out[at].added != added)
+            at++;
+        if (at == n)
+            out[n++] = (struct behaviour_action) { i, added, 0 };
+        out[at].probability += p;
+    }
+    qsort(out, n, sizeof *out, compare_actions);
+    return n;
+}
+
+enum status behaviour_m4a1(const struct behaviour_llm *llms, size_t n_llms,
+    uint32_t context, int keep_images, struct behaviour_action **actions, size_t *n,
+    struct error *err)
+{
+    *n = 0;
+    size_t n_sets = 0, of_role[2] = { 0, 0 };
+    for (size_t i = 0; i < n_llms; i++)
+        n_sets += llms[i].n_sets;
+    *actions = calloc(n_sets + 1, sizeof **actions);
+    if (!*actions)
+        return error_nomem(err, n_sets * sizeof **actions);
+    for (size_t i = 0; i < n_llms; i++) {
+        size_t added = actions_of(llms, i, context, keep_images, *actions + *n);
+        of_role[llms[i].cloud] += added > 0;
+        *n += added;
+    }
+    if (!*n) {
+        free(*actions);
+        *actions = NULL;
+        return error_set(err, E_ARG,
+            "no llm can take the views the dialogue holds: raise \"accepts\", list "
+            "smaller "
+            "actions, or set history.images to \"drop\"");
+    }
+    double p_role = of_role[0] && of_role[1] ? 0.5 : 1.0;
+    for (size_t i = 0; i < *n; i++) {
+        struct behaviour_action *a = &(*actions)[i];
+        a->probability *= p_role / (double)of_role[llms[a->llm].cloud];
+    }
+    return OK;
+}
+
+size_t behaviour_draw(const struct behaviour_action *actions, size_t n, struct rng *rng)
+{
+    double u = rng_uniform(rng);
+    for (size_t i = 0; i + 1 < n; i++) {
+        u -= actions[i].probability;
+        if (u < 0)
+            return i;
+    }
+    return n - 1;
+}

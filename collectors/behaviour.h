@@ -1,0 +1,44 @@
+/* behaviour.h - the rule that chooses a turn's action, as a distribution.
+ *
+ * Pure: no store, no clock.  An action is an llm and the set of views it adds to the
+ * dialogue.  The probability of every eligible action is stored with the choice, so
+ * that values of other policies can be estimated from the data later. */
+#ifndef COLLECTORS_BEHAVIOUR_H
+#define COLLECTORS_BEHAVIOUR_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "m4a1/base/error.h"
+#include "m4a1/base/random.h"
+
+/* What an llm offers. */
+struct behaviour_llm {
+    int cloud;      /* 0 = local */
+    int max_images; /* per request; -1 = any number, 0 = it is sent text only */
+    uint32_t *sets; /* [n_sets] listed sets of views, each once */
+    size_t n_sets;
+};
+
+struct behaviour_action {
+    size_t llm;     /* index into the llms */
+    uint32_t added; /* views that are new to the dialogue */
+    double probability;
+};
+
+/* The eligible actions when the dialogue holds context, with the probabilities of
+ * M4A1's rule: local or cloud with 1/2 each (1 where only one of them is eligible),
+ * an llm of that role uniformly, a size uniformly among its listed sets' sizes, one of
+ * the sets of that size uniformly, united with what is there already.  Listed sets
+ * that add the same views are one action.  An llm is eligible with those sets only
+ * that keep the images of a request within its max_images; keep_images tells whether
+ * views of earlier turns are sent again.
+ *   actions  [*n], in the order of llms, then of bits; freed with free()
+ * E_ARG where nothing is eligible. */
+MUST_CHECK enum status behaviour_m4a1(const struct behaviour_llm *llms, size_t n_llms,
+    uint32_t context, int keep_images, struct behaviour_action **actions, size_t *n,
+    struct error *err);
+
+/* Draw one; returns its index. */
+size_t behaviour_draw(const struct behaviour_action *actions, size_t n, struct rng *rng);
+
+#endif

@@ -112,17 +112,16 @@ static void row_from_bits(const uint8_t *src, int width, uint8_t *dst)
         memset(dst, src[x / 8] >> (7 - x % 8) & 1 ? 255 : 0, 3);
 }
 
-static enum status to_rgb(const AVFrame *frame, const struct picture *size,
-    struct picture *out, struct error *err)
+static enum status to_rgb(const AVFrame *frame, struct picture *out, struct error *err)
 {
+    *out = (struct picture) { 0 };
     const struct layout *layout = NULL;
     for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++)
         if (layouts[i].format == frame->format)
             layout = &layouts[i];
     int palette = frame->format == AV_PIX_FMT_PAL8;
     int bits = frame->format == AV_PIX_FMT_MONOBLACK;
-    if ((!layout && !palette && !bits) || frame->width != size->width ||
-        frame->height != size->height)
+    if (!layout && !palette && !bits)
         return error_set(err, E_DATA, "broken PNG: its samples cannot be understood");
     enum status s = picture_new(frame->width, frame->height, 3, out, err);
     for (int y = 0; s == OK && y < out->height; y++) {
@@ -138,46 +137,100 @@ static enum status to_rgb(const AVFrame *frame, const struct picture *size,
     return s;
 }
 
-// Rows that the file's data does not reach stay black, never what memory held before.
-static int zeroed_buffer(AVCodecContext *codec, AVFrame *frame, int flags)
+// libavcodec gives out a picture even where the data ends before its last row.  So the
+// memory is filled first, with a byte that the codec context's opaque points to.
+static int filled_buffer(AVCodecContext *codec, AVFrame *frame, int flags)
 {
+    const uint8_t *fill = codec->opaque;
     int r = avcodec_default_get_buffer2(codec, frame, flags);
     for (int i = 0; r == 0 && i < AV_NUM_DATA_POINTERS && frame->buf[i]; i++)
-        memset(frame->buf[i]->data, 0, (size_t)frame->buf[i]->size);
+        memset(frame->buf[i]->data, *fill, (size_t)frame->buf[i]->size);
     return r;
 }
 
-static enum status decode(const void *bytes, size_t len, AVCodecContext *codec,
-    AVPacket *packet, AVFrame *frame, struct error *err)
+static int run_codec(const void *bytes, size_t len, AVCodecContext *codec,
+    AVPacket *packet, AVFrame *frame)
 {
     codec->thread_count = 1;
     codec->max_pixels = PICTURE_MAX_PIXELS;
-    codec->get_buffer2 = zeroed_buffer;
+    codec->get_buffer2 = filled_buffer;
     codec->err_recognition = AV_EF_CRCCHECK | AV_EF_EXPLODE;
-    if (av_new_packet(packet, (int)len) < 0)
-        return error_nomem(err, len);
+    int r = av_new_packet(packet, (int)len);
+    if (r < 0)
+        return r;
     memcpy(packet->data, bytes, len);
-    int r = avcodec_open2(codec, codec->codec, NULL);
+    r = avcodec_open2(codec, codec->codec, NULL);
     if (r == 0)
         r = avcodec_send_packet(codec, packet);
-    if (r == 0)
-        r = avcodec_receive_frame(codec, frame);
+    return r ? r : avcodec_receive_frame(codec, frame);
+}
+
+// *frame is the caller's to free, NULL on failure.
+static enum status decode(
+    const void *bytes, size_t len, uint8_t fill, AVFrame **frame, struct error *err)
+{
+    const AVCodec *png = avcodec_find_decoder(AV_CODEC_ID_PNG);
+    AVCodecContext *codec = png ? avcodec_alloc_context3(png) : NULL;
+    AVPacket *packet = av_packet_alloc();
+    *frame = av_frame_alloc();
+    int r = AVERROR(ENOMEM);
+    if (codec && packet && *frame) {
+        codec->opaque = &fill;
+        r = run_codec(bytes, len, codec, packet, *frame);
+    }
+    av_packet_free(&packet);
+    avcodec_free_context(&codec);
+    if (r < 0)
+        av_frame_free(frame);
     if (r == AVERROR(ENOMEM))
         return error_nomem(err, len);
-    if (r < 0)
-        return error_set(
-            err, E_DATA, "broken PNG: its data cannot be decoded (%s)", av_err2str(r));
-    return OK;
+    return r == 0 ? OK
+                  : error_set(err, E_DATA, "broken PNG: its data cannot be decoded (%s)",
+                        av_err2str(r));
+}
+
+static int row_is_fill(const AVFrame *frame, int y, uint8_t fill)
+{
+    const uint8_t *row = frame->data[0] + (ptrdiff_t)y * frame->linesize[0];
+    for (int i = 0; i < frame->linesize[0]; i++)
+        if (row[i] != fill)
+            return 0;
+    return 1;
+}
+
+// Complete where no sample depends on what the memory was filled with.  One look at the
+// last row settles it for nearly every file; the others are decoded a second time.
+static enum status check_complete(const void *bytes, size_t len, uint8_t fill,
+    int interlaced, const AVFrame *frame, struct error *err)
+{
+    if (!interlaced && !row_is_fill(frame, frame->height - 1, fill))
+        return OK;
+    AVFrame *again;
+    enum status s = decode(bytes, len, (uint8_t)~fill, &again, err);
+    if (s)
+        return s;
+    struct picture a, b = { 0 };
+    s = to_rgb(frame, &a, err);
+    if (s == OK)
+        s = to_rgb(again, &b, err);
+    if (s == OK && memcmp(a.data, b.data, (size_t)a.width * (size_t)a.height * 3) != 0)
+        s = error_set(err, E_DATA, "broken PNG: its data ends before the last row");
+    picture_release(&a);
+    picture_release(&b);
+    av_frame_free(&again);
+    return s;
 }
 
 enum status png_decode(const void *bytes, size_t len, struct picture *out,
     int *orientation, struct error *err)
 {
+    const uint8_t fill = 0x5a;
     *out = (struct picture) { 0 };
     *orientation = 1;
     if (len > PICTURE_MAX_FILE_BYTES)
         return error_set(err, E_DATA, "the PNG has %zu bytes, above the ceiling of %u",
             len, PICTURE_MAX_FILE_BYTES);
+    libav_silence();
     enum status s = check_chunks(bytes, len, orientation, err);
     if (s)
         return s;
@@ -185,26 +238,17 @@ enum status png_decode(const void *bytes, size_t len, struct picture *out,
     // The header's claim is judged before any memory is taken for it.
     const uint8_t *header = (const uint8_t *)bytes + SIGNATURE_BYTES + 8;
     uint32_t width = read32(header), height = read32(header + 4);
-    struct picture size = { 0 };
     s = picture_check_size(width, height, err);
     if (s)
         return s;
-    size.width = (int)width;
-    size.height = (int)height;
-
-    libav_silence();
-    const AVCodec *png = avcodec_find_decoder(AV_CODEC_ID_PNG);
-    AVCodecContext *codec = png ? avcodec_alloc_context3(png) : NULL;
-    AVPacket *packet = av_packet_alloc();
-    AVFrame *frame = av_frame_alloc();
-    if (!codec || !packet || !frame)
-        s = error_set(err, E_NOMEM, "no PNG decoder or no memory for it");
+    AVFrame *frame;
+    s = decode(bytes, len, fill, &frame, err);
+    if (s == OK && ((uint32_t)frame->width != width || (uint32_t)frame->height != height))
+        s = error_set(err, E_DATA, "broken PNG: its parts disagree about its size");
     if (s == OK)
-        s = decode(bytes, len, codec, packet, frame, err);
+        s = check_complete(bytes, len, fill, header[12], frame, err);
     if (s == OK)
-        s = to_rgb(frame, &size, out, err);
+        s = to_rgb(frame, out, err);
     av_frame_free(&frame);
-    av_packet_free(&packet);
-    avcodec_free_context(&codec);
     return s;
 }

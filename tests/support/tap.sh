@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # tap.sh - the little that every end-to-end test needs; source it as the first thing:
 #
 #     . "$(dirname "$0")/../support/tap.sh"
@@ -192,6 +193,7 @@ start_simulator()
         tail -n 20 "$SIM_LOG" | note
         return 1
     fi
+    # shellcheck disable=SC2034
     SIM_PORT=$(cat "$file")
 }
 

@@ -1,0 +1,338 @@
+/* dialogue.c - reads a call, its turn, its scene's frames and its history. */
+#include "collectors/dialogue.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "m4a1/base/json.h"
+#include "m4a1/base/text.h"
+#include "schema/query.h"
+
+#define TOKENS_A_MESSAGE 16 /* role marks and separators of chat templates */
+#define TILE_BASE_TOKENS 2833
+#define TILE_TOKENS 5667
+#define TILE_PX 512
+
+/* One turn as it is said: a row of the history, or the call itself. */
+struct said {
+    int64_t call_id;
+    uint32_t views;
+    char *prompt;
+    char *answer; /* NULL for the call itself */
+};
+
+struct frame_of_scene {
+    int64_t scene_id, at_ms;
+};
+
+/* ---- putting messages together -------------------------------------------------- */
+
+static struct dialogue_message *add_message(struct dialogue *d, int is_assistant)
+{
+    struct dialogue_message *more =
+        realloc(d->messages, (d->n_messages + 1) * sizeof *more);
+    if (!more)
+        return NULL;
+    d->messages = more;
+    struct dialogue_message *m = &more[d->n_messages++];
+    memset(m, 0, sizeof *m);
+    m->is_assistant = is_assistant;
+    return m;
+}
+
+/* Takes text and the reference to image, also on failure. */
+static enum status add_part(
+    struct dialogue_message *m, char *text, struct image *image, struct error *err)
+{
+    struct dialogue_part *more =
+        text || image ? realloc(m->parts, (m->n_parts + 1) * sizeof *more) : NULL;
+    if (!more) {
+        free(text);
+        image_release(image);
+        return error_nomem(err, (m->n_parts + 1) * sizeof *more);
+    }
+    m->parts = more;
+    m->parts[m->n_parts].text = text;
+    m->parts[m->n_parts++].image = image;
+    return OK;
+}
+
+static enum status add_view(struct store *store, struct image_cache *cache,
+    const struct query *q, struct dialogue_message *m, struct error *err)
+{
+    const char *name = query_text(q, 1), *kind = query_text(q, 2);
+    if (strcmp(kind, "image") != 0)
+        return error_set(err, E_DATA,
+            "view \"%s\" is of kind %s; only images can be sent", name, kind);
+    if (query_is_null(q, 3))
+        return error_set(err, E_DATA,
+            "view \"%s\" has no frame at this instant; run m4a1 ingest for its scene",
+            name);
+    struct image *image = NULL;
+    enum status s = image_cache_get(cache, store, query_int(q, 3), &image, err);
+    if (s == OK && !text_starts(image_media_type(image), "image/")) {
+        s = error_set(err, E_DATA, "view \"%s\" has a frame of type %s, not an image",
+            name, image_media_type(image));
+        image_release(image);
+        return s;
+    }
+    if (s == OK && (s = add_part(m, text_format("View %s:", name), NULL, err)) != OK)
+        image_release(image);
+    else if (s == OK)
+        s = add_part(m, NULL, image, err);
+    return s;
+}
+
+static enum status add_views(struct store *store, struct image_cache *cache,
+    const struct frame_of_scene *at, uint32_t views, struct dialogue_message *m,
+    struct error *err)
+{
+    if (!views)
+        return OK;
+    struct query *q = NULL;
+    enum status s = query_open(store,
+        "SELECT v.position, v.name, v.kind, f.frame_id FROM view v"
+        " LEFT JOIN scene_frame f"
+        " ON f.scene_id = ? AND f.at_ms = ? AND f.view_id = v.view_id"
+        " ORDER BY v.position",
+        &q, err);
+    if (s != OK)
+        return s;
+    query_bind(q, "ii", at->scene_id, at->at_ms);
+    while ((s = query_next(q, err)) == OK && query_has_row(q)) {
+        uint32_t bit = UINT32_C(1) << query_int(q, 0);
+        if (!(views & bit))
+            continue;
+        views &= ~bit;
+        if ((s = add_view(store, cache, q, m, err)) != OK)
+            break;
+    }
+    query_close(q);
+    if (s == OK && views)
+        s = error_set(
+            err, E_DATA, "the views 0x%x of a call are not in the store", views);
+    return s;
+}
+
+static enum status add_said(struct store *store, struct image_cache *cache,
+    const struct frame_of_scene *at, const struct said *said, int with_views,
+    struct dialogue *d, struct error *err)
+{
+    struct dialogue_message *m = add_message(d, 0);
+    if (!m)
+        return error_nomem(err, sizeof *m);
+    enum status s = OK;
+    if (with_views)
+        s = add_views(store, cache, at, said->views, m, err);
+    if (s == OK)
+        s = add_part(m, text_copy(said->prompt), NULL, err);
+    if (s != OK || !said->answer)
+        return s;
+    if (!(m = add_message(d, 1)))
+        return error_nomem(err, sizeof *m);
+    return add_part(m, text_copy(said->answer), NULL, err);
+}
+
+/* ---- reading the history -------------------------------------------------------- */
+
+static void free_said(struct said *said, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        free(said[i].prompt);
+        free(said[i].answer);
+    }
+    free(said);
+}
+
+static enum status read_said(
+    const struct query *q, struct said **list, size_t *n, struct error *err)
+{
+    if (query_is_null(q, 3))
+        return error_set(err, E_DATA, "call %lld of an earlier turn has no answer yet",
+            (long long)query_int(q, 0));
+    struct said *more = realloc(*list, (*n + 1) * sizeof *more);
+    if (!more)
+        return error_nomem(err, (*n + 1) * sizeof *more);
+    *list = more;
+    struct said *said = &more[*n];
+    said->call_id = query_int(q, 0);
+    said->views = (uint32_t)query_int(q, 1);
+    said->prompt = text_copy(query_text(q, 2));
+    said->answer = text_copy(query_text(q, 3));
+    *n += 1;
+    return said->prompt && said->answer ? OK : error_nomem(err, 1);
+}
+
+/* The earlier turns, newest first, at most max_turns of them (-1 = all). */
+static enum status load_history(struct store *store, int64_t parent_id, int64_t max_turns,
+    struct said **list, size_t *n, struct error *err)
+{
+    struct query *q = NULL;
+    enum status s = query_open(store,
+        "WITH RECURSIVE past(call_id, parent_id, depth) AS ("
+        " SELECT call_id, parent_id, 0 FROM call WHERE call_id = ?1"
+        " UNION ALL SELECT c.call_id, c.parent_id, p.depth + 1"
+        " FROM past p JOIN call c ON c.call_id = p.parent_id)"
+        " SELECT c.call_id, c.views_added, coalesce(c.text, m.text), ("
+        "  SELECT r.text FROM response r WHERE r.call_id = c.call_id"
+        "  ORDER BY r.response_id DESC LIMIT 1)"
+        " FROM past JOIN call c USING (call_id) JOIN turn t USING (turn_id)"
+        " JOIN prompt m USING (prompt_id) ORDER BY depth LIMIT ?2",
+        &q, err);
+    if (s != OK)
+        return s;
+    query_bind(q, "ii", parent_id, max_turns);
+    while ((s = query_next(q, err)) == OK && query_has_row(q))
+        if ((s = read_said(q, list, n, err)) != OK)
+            break;
+    query_close(q);
+    return s;
+}
+
+struct history_rule {
+    int keep_images;
+    int64_t max_turns; /* -1 = all */
+};
+
+static enum status read_rule(
+    const char *settings, struct history_rule *rule, struct error *err)
+{
+    rule->keep_images = 1;
+    rule->max_turns = -1;
+    if (!settings)
+        return OK;
+    struct json *j = NULL;
+    enum status s = json_parse(settings, strlen(settings), "plan.settings", 0, &j, err);
+    if (s != OK)
+        return s;
+    const struct json *history = json_get(j, "history");
+    rule->keep_images =
+        !text_equal(json_text(json_get(history, "images"), "keep"), "drop");
+    rule->max_turns = json_int(json_get(history, "max_turns"), -1);
+    json_free(j);
+    return OK;
+}
+
+/* ---- the call ------------------------------------------------------------------- */
+
+struct call_row {
+    struct frame_of_scene at;
+    struct said now;
+    int64_t parent_id; /* 0 = none */
+    int is_question;   /* has its own text */
+    struct history_rule rule;
+};
+
+static enum status load_call(
+    struct store *store, int64_t call_id, struct call_row *row, struct error *err)
+{
+    memset(row, 0, sizeof *row);
+    struct query *q = NULL;
+    enum status s = query_open(store,
+        "SELECT e.scene_id, e.at_ms, c.views_added, coalesce(c.text, m.text),"
+        " coalesce(c.parent_id, 0), c.text IS NOT NULL, p.settings"
+        " FROM call c JOIN turn t USING (turn_id) JOIN session e USING (session_id)"
+        " JOIN prompt m USING (prompt_id) LEFT JOIN plan p USING (plan_id)"
+        " WHERE c.call_id = ?",
+        &q, err);
+    if (s != OK)
+        return s;
+    query_bind(q, "i", call_id);
+    s = query_next(q, err);
+    if (s == OK && !query_has_row(q))
+        s = error_set(err, E_NOT_FOUND, "the store has no call %lld", (long long)call_id);
+    if (s == OK) {
+        row->at.scene_id = query_int(q, 0);
+        row->at.at_ms = query_int(q, 1);
+        row->now.call_id = call_id;
+        row->now.views = (uint32_t)query_int(q, 2);
+        row->now.prompt = text_copy(query_text(q, 3));
+        row->parent_id = query_int(q, 4);
+        row->is_question = query_int(q, 5) != 0;
+        s = row->now.prompt ? read_rule(query_text(q, 6), &row->rule, err)
+                            : error_nomem(err, 1);
+    }
+    query_close(q);
+    return s;
+}
+
+enum status dialogue_build(struct store *store, struct image_cache *cache,
+    int64_t call_id, const char *system_prompt, struct dialogue **out, struct error *err)
+{
+    *out = NULL;
+    struct said *past = NULL;
+    size_t n_past = 0;
+    struct call_row row;
+    struct dialogue *d = calloc(1, sizeof *d);
+    enum status s =
+        d ? load_call(store, call_id, &row, err) : error_nomem(err, sizeof *d);
+    if (!d)
+        return s;
+    if (s == OK && system_prompt && !(d->system_prompt = text_copy(system_prompt)))
+        s = error_nomem(err, strlen(system_prompt));
+    if (s == OK && row.parent_id && !row.is_question)
+        s = load_history(store, row.parent_id, row.rule.max_turns, &past, &n_past, err);
+    for (size_t i = n_past; s == OK && i--;)
+        s = add_said(store, cache, &row.at, &past[i], row.rule.keep_images, d, err);
+    if (s == OK)
+        s = add_said(store, cache, &row.at, &row.now, 1, d, err);
+    if (s != OK)
+        s = error_prefix(err, "call %lld: ", (long long)call_id);
+    free_said(past, n_past);
+    free(row.now.prompt);
+    if (s != OK)
+        dialogue_free(d);
+    else
+        *out = d;
+    return s;
+}
+
+void dialogue_free(struct dialogue *d)
+{
+    if (!d)
+        return;
+    for (size_t i = 0; i < d->n_messages; i++) {
+        for (size_t k = 0; k < d->messages[i].n_parts; k++) {
+            free(d->messages[i].parts[k].text);
+            image_release(d->messages[i].parts[k].image);
+        }
+        free(d->messages[i].parts);
+    }
+    free(d->messages);
+    free(d->system_prompt);
+    free(d);
+}
+
+size_t dialogue_n_images(const struct dialogue *d)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < d->n_messages; i++)
+        for (size_t k = 0; k < d->messages[i].n_parts; k++)
+            n += d->messages[i].parts[k].image != NULL;
+    return n;
+}
+
+static int64_t max_image_tokens(const struct image *image, int64_t image_tokens)
+{
+    if (image_tokens > 0)
+        return image_tokens;
+    int64_t across = (image_width_px(image) + TILE_PX - 1) / TILE_PX;
+    int64_t down = (image_height_px(image) + TILE_PX - 1) / TILE_PX;
+    return TILE_BASE_TOKENS + TILE_TOKENS * across * down;
+}
+
+int64_t dialogue_max_input_tokens(const struct dialogue *d, int64_t image_tokens)
+{
+    int64_t n = TOKENS_A_MESSAGE;
+    if (d->system_prompt)
+        n += TOKENS_A_MESSAGE + (int64_t)strlen(d->system_prompt);
+    for (size_t i = 0; i < d->n_messages; i++) {
+        n += TOKENS_A_MESSAGE;
+        for (size_t k = 0; k < d->messages[i].n_parts; k++) {
+            const struct dialogue_part *part = &d->messages[i].parts[k];
+            n += part->image ? max_image_tokens(part->image, image_tokens)
+                             : (int64_t)strlen(part->text);
+        }
+    }
+    return n;
+}

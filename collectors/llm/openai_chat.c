@@ -1,0 +1,171 @@
+/* openai_chat.c - OpenAI Chat Completions, the request: POST {base}/v1/chat/completions.
+ *
+ * OpenAI's own API and the servers that speak the same: llama-server, vLLM, LM Studio,
+ * SGLang, Ollama's /v1, Groq, OpenRouter, Together.  Source: openapi.json of
+ * openai/openai-openapi, CreateChatCompletionRequest.  Images go as data URLs; image_url
+ * has to be an object.  What comes back is read in openai_answer.c. */
+#include "collectors/llm/openai_chat.h"
+
+#include <string.h>
+
+#include "m4a1/base/json.h"
+#include "m4a1/base/text.h"
+
+/* Ours to say: the call decides them, not the llm's parameters. */
+static const char *const reserved[] = { "model", "messages", "stream" };
+static const char *const max_tokens_keys[] = { "max_completion_tokens", "max_tokens" };
+
+static enum status check(const struct llm *llm, struct error *err)
+{
+    for (size_t i = 0; i < COUNT_OF(reserved); i++)
+        if (json_get(llm->parameters, reserved[i]))
+            return error_set(err, E_ARG,
+                "llm \"%s\": \"%s\" cannot be a parameter; m4a1 sets it itself",
+                llm->name, reserved[i]);
+    const struct json *n = json_get(llm->parameters, "n");
+    if (n && json_int(n, 0) != 1)
+        return error_set(err, E_ARG,
+            "llm \"%s\": parameter \"n\" has to be 1; for several answers plan several "
+            "samples",
+            llm->name);
+    return OK;
+}
+
+static int64_t max_output_tokens(const struct llm *llm)
+{
+    int64_t most = -1;
+    for (size_t i = 0; i < COUNT_OF(max_tokens_keys); i++) {
+        int64_t n = json_int(json_get(llm->parameters, max_tokens_keys[i]), -1);
+        if (n > most)
+            most = n;
+    }
+    return most;
+}
+
+/* ---- the body with hashes for images -------------------------------------------- */
+
+/* What stands for an image until its bytes are put in.  A text of the dialogue cannot
+ * contain it: inside a JSON string its quotes would be escaped. */
+#define IMAGE_MARK "{\"url\":\"sha256:"
+
+static int add_part(struct json *content, const struct dialogue_part *part)
+{
+    struct json *j = json_add_object(content);
+    if (!part->image)
+        return json_set_text(j, "type", "text") && json_set_text(j, "text", part->text);
+    char url[sizeof "sha256:" + HASH_HEX];
+    struct buffer b;
+    buffer_init(&b, sizeof url);
+    buffer_printf(&b, "sha256:%s", image_sha256(part->image));
+    int ok = json_set_text(j, "type", "image_url") != NULL;
+    ok = ok && json_set_text(json_set_object(j, "image_url"), "url", buffer_str(&b));
+    buffer_release(&b);
+    return ok;
+}
+
+static int add_message(struct json *messages, const struct dialogue_message *m)
+{
+    struct json *j = json_add_object(messages);
+    if (!json_set_text(j, "role", m->is_assistant ? "assistant" : "user"))
+        return 0;
+    // Servers without images often know content as a plain string only.
+    if (m->n_parts == 1 && m->parts[0].text)
+        return json_set_text(j, "content", m->parts[0].text) != NULL;
+    struct json *content = json_set_array(j, "content");
+    int ok = content != NULL;
+    for (size_t i = 0; ok && i < m->n_parts; i++)
+        ok = add_part(content, &m->parts[i]);
+    return ok;
+}
+
+static int add_parameters(struct json *root, const struct llm *llm)
+{
+    const struct json *p = json_first(llm->parameters);
+    // "stream_options": null keeps the option away from servers that refuse it.
+    for (; p; p = json_next(p))
+        if (!(text_equal(json_key(p), "stream_options") && json_is_null(p)) &&
+            !json_set_copy(root, json_key(p), p))
+            return 0;
+    if (!json_set_bool(root, "stream", llm->stream))
+        return 0;
+    if (!llm->stream || json_get(llm->parameters, "stream_options"))
+        return 1;
+    struct json *options = json_set_object(root, "stream_options");
+    return json_set_bool(options, "include_usage", 1) != NULL;
+}
+
+static enum status render_stored(const struct llm *llm, const struct dialogue *d,
+    struct buffer *out, struct error *err)
+{
+    struct json *root = json_new_object();
+    int ok = json_set_text(root, "model", llm->model) != NULL;
+    struct json *messages = json_set_array(root, "messages");
+    if (d->system_prompt) {
+        struct json *system = json_add_object(messages);
+        ok = ok && json_set_text(system, "role", "system") &&
+             json_set_text(system, "content", d->system_prompt);
+    }
+    for (size_t i = 0; ok && i < d->n_messages; i++)
+        ok = add_message(messages, &d->messages[i]);
+    ok = ok && messages && add_parameters(root, llm);
+    enum status s = ok ? json_print(root, JSON_COMPACT, out, err) : error_nomem(err, 1);
+    json_free(root);
+    return s;
+}
+
+/* ---- the body with the images --------------------------------------------------- */
+
+static enum status add_data_url(
+    struct image *image, struct buffer *body, struct error *err)
+{
+    const char *text = NULL;
+    size_t len = 0;
+    enum status s = image_base64(image, &text, &len, err);
+    if (s != OK)
+        return s;
+    buffer_printf(body, "{\"url\":\"data:%s;base64,", image_media_type(image));
+    buffer_add(body, text, len);
+    return OK;
+}
+
+/* Messages stand before the parameters, so the first marks are those of the images. */
+static enum status put_images_in(
+    const struct dialogue *d, const char *stored, struct buffer *body, struct error *err)
+{
+    const char *rest = stored;
+    for (size_t i = 0; i < d->n_messages; i++) {
+        for (size_t k = 0; k < d->messages[i].n_parts; k++) {
+            struct image *image = d->messages[i].parts[k].image;
+            if (!image)
+                continue;
+            const char *mark = strstr(rest, IMAGE_MARK);
+            if (!mark)
+                return error_set(err, E_DATA, "an image got lost in a request");
+            buffer_add(body, rest, (size_t)(mark - rest));
+            enum status s = add_data_url(image, body, err);
+            if (s != OK)
+                return s;
+            rest = mark + strlen(IMAGE_MARK) + HASH_HEX - 1;
+        }
+    }
+    buffer_add_str(body, rest);
+    return buffer_status(body, "request body", err);
+}
+
+static enum status render(const struct llm *llm, const struct dialogue *dialogue,
+    struct buffer *body, struct buffer *stored, struct error *err)
+{
+    enum status s = render_stored(llm, dialogue, stored, err);
+    if (s == OK)
+        s = put_images_in(dialogue, buffer_str(stored), body, err);
+    return s;
+}
+
+const struct protocol protocol_openai_chat = {
+    .name = "openai-chat",
+    .path = "/v1/chat/completions",
+    .check = check,
+    .max_output_tokens = max_output_tokens,
+    .render = render,
+    .parse = openai_chat_parse,
+};

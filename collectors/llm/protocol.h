@@ -1,0 +1,111 @@
+/* protocol.h - what a wire protocol has to offer: one table entry, one or two files.
+ *
+ * A protocol turns a dialogue into a request body, and what a server sent back into an
+ * answer.  It knows no sockets, no store and no keys: protocols are pure functions and
+ * may run on any thread.  To add one: write its file, list it in protocol.c. */
+#ifndef COLLECTORS_LLM_PROTOCOL_H
+#define COLLECTORS_LLM_PROTOCOL_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "collectors/dialogue.h"
+#include "m4a1/base/buffer.h"
+#include "m4a1/base/error.h"
+#include "schema/llm.h"
+
+/* Why an attempt gave no answer; attempt.error_class holds the name. */
+enum failure {
+    FAILURE_NONE,
+    FAILURE_CONNECT,    /* the server was never reached */
+    FAILURE_NETWORK,    /* the connection broke before the answer was complete */
+    FAILURE_STALE,      /* a kept-alive connection was dead when it was used again */
+    FAILURE_TIMEOUT,    /* no complete answer within the llm's timeout */
+    FAILURE_TRUNCATED,  /* a stream ended without its end mark */
+    FAILURE_MALFORMED,  /* a 200 that is not what the protocol says */
+    FAILURE_TOO_LARGE,  /* an answer beyond the ceiling */
+    FAILURE_RATE_LIMIT, /* too many requests or tokens for now */
+    FAILURE_QUOTA,      /* no money or no quota left: asking again is of no use */
+    FAILURE_AUTH,       /* 401, 403: the key is not good for this */
+    FAILURE_FILTER,     /* the server refuses the prompt itself */
+    FAILURE_REQUEST,    /* any other 4xx */
+    FAILURE_SERVER,     /* 5xx, or an error that a server sent inside a 200 */
+    FAILURE_REHEARSAL, /* sent to a simulator, and the answer is not marked as simulated */
+    FAILURE_ABORTED,   /* given up by us, on the second Ctrl-C */
+    FAILURE_KILLED,    /* left open by a collector that was killed */
+    N_FAILURES
+};
+extern const char *const failure_names[N_FAILURES]; /* "", "connect", ... */
+
+/* Why the text of an answer ends; response.stop_reason holds the name. */
+enum stop { STOP_OTHER, STOP_STOP, STOP_LENGTH, STOP_REFUSAL, STOP_FILTER, STOP_TOOL };
+extern const char *const stop_names[6]; /* "other", "stop", "length", ... */
+
+#define TOKENS_UNKNOWN (-1) /* the server should have said and did not */
+
+struct answer {
+    enum failure failure; /* else the rest is the answer */
+    char *error;          /* of a failure: what the server said, for a person */
+
+    char *text;
+    enum stop stop;
+    char *provider_stop, *model, *fingerprint, *request_id; /* NULL = not said */
+    /* Disjoint counts: 0 where the protocol has no such class, else TOKENS_UNKNOWN. */
+    int64_t input_tokens, cache_read_tokens, cache_write_tokens, output_tokens,
+        reasoning_tokens;
+    char *usage;              /* the provider's own JSON; NULL = not said */
+    double provider_cost_usd; /* NAN = not said */
+    /* In a stream: how many bytes had arrived with the first token that is not empty,
+     * spoken or reasoned; 0 = unknown. */
+    size_t first_token_end;
+};
+
+void answer_init(struct answer *a);
+void answer_release(struct answer *a);
+
+/* What came back over the wire. */
+struct wire_answer {
+    int http_status;
+    const char *headers; /* lines "Name: value\r\n", a C string */
+    const char *body;
+    size_t len;
+    int is_complete; /* the connection ended as HTTP says that this body ends */
+};
+
+/* The value of a header, without blanks around it, cut to size; NULL where it is not
+ * there.  Names are compared without case; the last one wins. */
+const char *wire_header(const char *headers, const char *name, char *buf, size_t size);
+
+struct protocol {
+    const char *name; /* as recipes say it */
+    const char *path; /* behind the llm's base address */
+
+    /* E_ARG where the llm's parameters cannot be sent. */
+    enum status (*check)(const struct llm *llm, struct error *err);
+
+    /* Most tokens an answer may have, from the llm's parameters; -1 = no bound set. */
+    int64_t (*max_output_tokens)(const struct llm *llm);
+
+    /* The request.  body is what is sent; stored the same with every image replaced by
+     * "sha256:" and its hash. */
+    enum status (*render)(const struct llm *llm, const struct dialogue *dialogue,
+        struct buffer *body, struct buffer *stored, struct error *err);
+
+    /* What came back, whole or stream (seen from the bytes).  Only running out of
+     * memory is a failure here; all else is an answer or a failure in *out. */
+    enum status (*parse)(
+        const struct wire_answer *wire, struct answer *out, struct error *err);
+};
+
+extern const struct protocol protocol_openai_chat;
+
+const struct protocol *protocol_find(const char *name); /* NULL: no such protocol */
+const char *protocol_names(void);                       /* for messages: "a, b" */
+
+/* The address of a call: base and path; a base that ends in the path's first part
+ * (".../v1") does not get it twice.  Owned by the caller, NULL when out of memory. */
+MUST_CHECK char *protocol_url(const struct protocol *p, const char *base);
+
+/* What a plain HTTP status stands for; FAILURE_NONE below 400. */
+enum failure protocol_failure_of_status(int http_status);
+
+#endif

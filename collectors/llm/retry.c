@@ -1,0 +1,132 @@
+/* retry.c - see retry.h. */
+#include "collectors/llm/retry.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "m4a1/base/text.h"
+
+#define FIRST_WAIT_NS (SECOND_NS / 2)
+#define MAX_WAIT_NS (8 * SECOND_NS)
+#define MAX_ASKED_S (7 * 86400.0) /* beyond this a header is not believed */
+
+static int is_final_class(enum failure failure, int http_status)
+{
+    switch (failure) {
+    case FAILURE_QUOTA:
+    case FAILURE_AUTH:
+    case FAILURE_FILTER:
+    case FAILURE_TOO_LARGE: return 1;
+    case FAILURE_REQUEST: return http_status != 409;
+    default: return 0;
+    }
+}
+
+int retry_is_final(enum failure failure, int http_status, const char *headers)
+{
+    char word[16];
+    if (failure == FAILURE_QUOTA)
+        return 1;
+    if (wire_header(headers, "x-should-retry", word, sizeof word)) {
+        if (!strcasecmp(word, "true"))
+            return 0;
+        if (!strcasecmp(word, "false"))
+            return 1;
+    }
+    return is_final_class(failure, http_status);
+}
+
+static int64_t seconds_to_ns(double s)
+{
+    return s >= 0 && s <= MAX_ASKED_S ? (int64_t)(s * 1e9) : -1;
+}
+
+int64_t retry_after_ns(const char *headers, int64_t now_wall_ms)
+{
+    char value[64];
+    double x = 0;
+    if (wire_header(headers, "retry-after-ms", value, sizeof value) &&
+        text_to_double(value, "retry-after-ms", 0, 1e15, &x, NULL) == OK)
+        return seconds_to_ns(x / 1e3);
+    if (!wire_header(headers, "retry-after", value, sizeof value))
+        return -1;
+    if (text_to_double(value, "retry-after", 0, 1e15, &x, NULL) == OK)
+        return seconds_to_ns(x);
+    struct tm tm;
+    memset(&tm, 0, sizeof tm);
+    const char *end = strptime(value, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+    if (!end || *end)
+        return -1;
+    double wait_s = (double)timegm(&tm) - (double)now_wall_ms / 1e3;
+    return wait_s < 0 ? 0 : seconds_to_ns(wait_s);
+}
+
+int64_t retry_wait_ns(
+    int n_failed, const char *headers, int64_t now_wall_ms, struct rng *rng)
+{
+    int64_t asked = retry_after_ns(headers, now_wall_ms);
+    if (asked >= 0)
+        return asked;
+    int64_t wait = FIRST_WAIT_NS;
+    for (int i = 1; i < n_failed && wait < MAX_WAIT_NS; i++)
+        wait *= 2;
+    if (wait > MAX_WAIT_NS)
+        wait = MAX_WAIT_NS;
+    return wait - (int64_t)((double)wait * 0.25 * rng_uniform(rng));
+}
+
+/* "6m0s", "1.5s", "20ms", "1h2m3s"; -1 where it is none of these. */
+static int64_t duration_ns(const char *s)
+{
+    static const struct {
+        const char *unit;
+        double s;
+    } units[] = { { "ms", 1e-3 }, { "us", 1e-6 }, { "ns", 1e-9 }, { "h", 3600 },
+        { "m", 60 }, { "s", 1 }, { "d", 86400 } };
+    double total = 0;
+    if (!*s)
+        return -1;
+    while (*s) {
+        size_t n = strspn(s, "0123456789.");
+        char number[32];
+        double x = 0;
+        if (!n || n >= sizeof number)
+            return -1;
+        memcpy(number, s, n);
+        number[n] = '\0';
+        if (text_to_double(number, "reset", 0, 1e9, &x, NULL) != OK)
+            return -1;
+        s += n;
+        size_t u = 0;
+        while (u < COUNT_OF(units) && !text_starts(s, units[u].unit))
+            u++;
+        if (u == COUNT_OF(units) && *s)
+            return -1;
+        total += u < COUNT_OF(units) ? x * units[u].s : x; // a bare number is seconds
+        s += u < COUNT_OF(units) ? strlen(units[u].unit) : 0;
+    }
+    return seconds_to_ns(total);
+}
+
+int64_t retry_exhausted_ns(const char *headers)
+{
+    static const char *const names[][2] = {
+        { "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests" },
+        { "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens" },
+    };
+    int64_t longest = 0;
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        char value[64];
+        if (!wire_header(headers, names[i][0], value, sizeof value) ||
+            strcmp(value, "0") != 0)
+            continue;
+        if (!wire_header(headers, names[i][1], value, sizeof value))
+            continue;
+        int64_t ns = duration_ns(value);
+        longest = ns > longest ? ns : longest;
+    }
+    return longest;
+}

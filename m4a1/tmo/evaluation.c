@@ -1,0 +1,134 @@
+/* evaluation.c - play test sessions in order and take means.
+ *
+ * Two of the authors' figures are mended: totals run over all turns of a session, not
+ * over the window, and the mean excess counts no zero of a session that kept within. */
+#include "m4a1/tmo/evaluation.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "m4a1/base/stats.h"
+
+const char *const evaluation_figure_names[N_FIGURES] = { "response", "association",
+    "latency_s", "usage_usd", "reward", "latency_excess_s", "usage_excess_usd", "over" };
+
+/* Sums over the turns of one session. */
+struct tally {
+    double response, association, reward;
+};
+
+static void play(struct episode *ep, evaluation_choose *choose, void *arg,
+    struct tally *tally, size_t *n_local)
+{
+    double features[SPACE_MAX_FEATURES];
+    while (!ep->done) {
+        struct outcome outcome;
+        episode_observe(ep, features);
+        size_t action = choose(arg, features);
+        episode_step(ep, action, &outcome);
+        tally->response += outcome.response;
+        tally->association += outcome.association;
+        tally->reward += outcome.reward;
+        *n_local += !space_is_cloud(action);
+    }
+}
+
+static void add_session(struct evaluation *out, const struct episode *ep,
+    const struct tally *tally, const struct environment_settings *set)
+{
+    double n = (double)ep->n_turns;
+    double late = ep->total_latency_s - set->latency_budget_s;
+    double dear = ep->total_usage_usd - set->usage_budget_usd;
+    out->n_sessions++;
+    out->n_turns += ep->n_turns;
+    out->response += tally->response / n;
+    out->association += tally->association / n;
+    out->reward += tally->reward / n;
+    out->latency_s += ep->total_latency_s;
+    out->usage_usd += ep->total_usage_usd;
+    if (late > 0) {
+        out->latency_over++;
+        out->latency_excess_s += late;
+    }
+    if (dear > 0) {
+        out->usage_over++;
+        out->usage_excess_usd += dear;
+    }
+    out->over += late > 0 || dear > 0;
+}
+
+static void take_means(struct evaluation *out)
+{
+    double n = (double)out->n_sessions;
+    if (out->latency_over > 0)
+        out->latency_excess_s /= out->latency_over;
+    if (out->usage_over > 0)
+        out->usage_excess_usd /= out->usage_over;
+    out->response /= n;
+    out->association /= n;
+    out->reward /= n;
+    out->latency_s /= n;
+    out->usage_usd /= n;
+    out->latency_over /= n;
+    out->usage_over /= n;
+    out->over /= n;
+}
+
+enum status evaluation_run(const struct environment *env, const size_t *sessions,
+    size_t n, evaluation_choose *choose, void *arg, struct evaluation *out,
+    struct error *err)
+{
+    memset(out, 0, sizeof *out);
+    for (size_t i = 0; i < n; i++) {
+        struct episode ep;
+        struct tally tally = { 0 };
+        episode_start(&ep, env, RULES_EVALUATE, sessions[i],
+            env->settings.latency_budget_s, env->settings.usage_budget_usd);
+        if (ep.done)
+            continue;
+        play(&ep, choose, arg, &tally, &out->n_local);
+        add_session(out, &ep, &tally, &env->settings);
+    }
+    if (!out->n_sessions)
+        return error_set(err, E_ARG,
+            "there is nothing to evaluate: the %zu test sessions have no turns", n);
+    take_means(out);
+    return OK;
+}
+
+size_t evaluation_greedy(void *arg, const double *features)
+{
+    const struct actor_critic *ac = arg;
+    double logits[1 + (1 << SPACE_MAX_VIEWS)];
+    size_t best = 0;
+    actor_critic_logits(ac, features, logits);
+    for (size_t a = 1; a < ac->n_actions; a++)
+        if (logits[a] > logits[best])
+            best = a;
+    return best;
+}
+
+double evaluation_figure(const struct evaluation *one, enum evaluation_figure figure)
+{
+    switch (figure) {
+    case FIGURE_RESPONSE: return one->response;
+    case FIGURE_ASSOCIATION: return one->association;
+    case FIGURE_LATENCY_S: return one->latency_s;
+    case FIGURE_USAGE_USD: return one->usage_usd;
+    case FIGURE_REWARD: return one->reward;
+    case FIGURE_LATENCY_EXCESS_S: return one->latency_excess_s;
+    case FIGURE_USAGE_EXCESS_USD: return one->usage_excess_usd;
+    case FIGURE_OVER: return one->over;
+    case N_FIGURES: break;
+    }
+    return 0;
+}
+
+void evaluation_summary(const struct evaluation *all, size_t n,
+    enum evaluation_figure figure, double *mean, double *deviation)
+{
+    double x[EVALUATION_MAX_SEEDS];
+    for (size_t i = 0; i < n; i++)
+        x[i] = evaluation_figure(&all[i], figure);
+    *mean = stats_mean(x, n);
+    *deviation = stats_deviation(x, n);
+}

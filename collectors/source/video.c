@@ -117,6 +117,8 @@ static enum status open_format(struct video *v, struct error *err)
 
 static void close_format(struct video *v)
 {
+    if (v->packet)
+        av_packet_unref(v->packet);
     avcodec_free_context(&v->codec);
     avformat_close_input(&v->format);
     v->stream = NULL;

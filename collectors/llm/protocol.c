@@ -24,7 +24,7 @@ const char *const failure_names[N_FAILURES] = {
     [FAILURE_FILTER] = "filter",
     [FAILURE_REQUEST] = "request",
     [FAILURE_SERVER] = "server",
-    [FAILURE_REHEARSAL] = "not_simulated",
+    [FAILURE_UNMARKED] = "not_simulated",
     [FAILURE_ABORTED] = "aborted",
     [FAILURE_KILLED] = "killed",
 };

@@ -1,0 +1,292 @@
+/* recipe_llms.c - the llms of a recipe.
+ *
+ * It knows the keys of a configuration and "like", which copies another llm's keys.
+ * Which protocols exist is decided on a higher floor: here a protocol is a word. */
+#include "schema/recipe_reader.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "m4a1/base/text.h"
+
+#define MAX_LLMS 1000
+#define MAX_PER_MINUTE 1000000000
+
+/* The value of an llm's key, its own or the one that "like" leads to, and its path. */
+static const struct json *llm_key(
+    struct recipe_reader *r, const char *name, const char *key, char *path)
+{
+    const struct json *llms = json_get(r->root, "llms");
+    char own[RECIPE_PATH];
+    recipe_path(path, recipe_path(own, "llms", name), key);
+    for (size_t hops = 0; name && hops <= json_size(llms); hops++) {
+        const struct json *llm = json_get(llms, name);
+        const struct json *value = json_get(llm, key);
+        if (value) {
+            recipe_path(path, recipe_path(own, "llms", name), key);
+            return value;
+        }
+        name = json_text(json_get(llm, "like"), NULL);
+    }
+    return NULL;
+}
+
+static int is_none(const struct json *j)
+{
+    return !j || json_is_null(j);
+}
+
+/* "like" names an llm that is there, and leads to an end. */
+static void check_like(struct recipe_reader *r, const struct json *llm, const char *path)
+{
+    const struct json *llms = json_get(r->root, "llms"), *like = json_get(llm, "like");
+    char sub[RECIPE_PATH];
+    if (!like)
+        return;
+    recipe_path(sub, path, "like");
+    if (!json_get(llms, json_text(like, ""))) {
+        recipe_wrong(r, sub, like, "the name of another llm of this recipe");
+        return;
+    }
+    size_t hops = 0;
+    for (const struct json *j = llm; j && hops <= json_size(llms); hops++)
+        j = json_get(llms, json_text(json_get(j, "like"), ""));
+    if (hops > json_size(llms))
+        recipe_wrong(
+            r, sub, like, "an llm that does not lead back here by its own \"like\"");
+}
+
+/* Name of the server in a base address; NULL where there is none. */
+static char *host_of(const char *url)
+{
+    const char *host = strstr(url, "://");
+    if (!host)
+        return NULL;
+    host += 3;
+    size_t len = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/");
+    return len && len <= strlen(host) ? text_copy_n(host, len) : NULL;
+}
+
+static char *read_url(struct recipe_reader *r, const struct json *j, const char *path)
+{
+    const char *url = json_text(j, "");
+    const char *host = text_starts(url, "http://")    ? url + 7
+                       : text_starts(url, "https://") ? url + 8
+                                                      : "";
+    if (strpbrk(url, "@?#")) { // such an address may hold a secret: it is not repeated
+        recipe_mistake(r, path,
+            "expected an address without user name, query or "
+            "fragment, found one of the signs @ ? #");
+        return NULL;
+    }
+    if (!*host || strchr("/:", *host) || strpbrk(url, " \t\r\n\"\\")) {
+        recipe_wrong(r, path, j, "a base address like \"https://api.openai.com\"");
+        return NULL;
+    }
+    size_t len = strlen(url);
+    while (len && url[len - 1] == '/')
+        len--;
+    char *copy = text_copy_n(url, len);
+    if (!copy)
+        r->out_of_memory = 1;
+    return copy;
+}
+
+static char *read_key_env(struct recipe_reader *r, const struct json *j, const char *path)
+{
+    const char *name = json_text(j, "");
+    size_t n = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+    if (json_is_string(j) && n && n <= 64 && !name[n] && !strchr("0123456789", *name))
+        return recipe_copy(r, name);
+    // What stands here may be the key itself, so it is not repeated.
+    recipe_mistake(r, path,
+        "expected the name of an environment variable in capitals, like "
+        "\"OPENAI_API_KEY\" (never the key itself), found something else");
+    return NULL;
+}
+
+/* A number inside an object of an llm, like limits.rpm. */
+static int64_t inner_int(struct recipe_reader *r, const struct json *object,
+    const char *path, const char *key, int64_t min, int64_t max, int64_t otherwise,
+    const char *what)
+{
+    char sub[RECIPE_PATH];
+    const struct json *j = json_get(object, key);
+    return is_none(j)
+               ? otherwise
+               : recipe_int(r, j, recipe_path(sub, path, key), min, max, otherwise, what);
+}
+
+static void read_limits(struct recipe_reader *r, const char *name, struct llm *llm)
+{
+    static const char *const limit_keys[] = { "rpm", "tpm" };
+    static const char *const accept_keys[] = { "image" };
+    char path[RECIPE_PATH];
+    const struct json *j = llm_key(r, name, "limits", path);
+    if (!is_none(j) && !json_is_object(j)) {
+        recipe_wrong(
+            r, path, j, "an object {\"rpm\": requests, \"tpm\": tokens a minute}");
+    } else if (!is_none(j)) {
+        recipe_known_keys(r, j, path, limit_keys, COUNT_OF(limit_keys));
+        llm->rpm =
+            inner_int(r, j, path, "rpm", 1, MAX_PER_MINUTE, 0, "requests a minute");
+        llm->tpm = inner_int(r, j, path, "tpm", 1, MAX_PER_MINUTE, 0, "tokens a minute");
+    }
+    j = llm_key(r, name, "accepts", path);
+    llm->max_images = -1;
+    if (!is_none(j) && !json_is_object(j)) {
+        recipe_wrong(r, path, j, "an object {\"image\": most images a request}");
+    } else if (!is_none(j)) {
+        recipe_known_keys(r, j, path, accept_keys, COUNT_OF(accept_keys));
+        llm->max_images = (int)inner_int(
+            r, j, path, "image", 0, 10000, -1, "the most images a request");
+    }
+}
+
+static void read_settings(struct recipe_reader *r, const char *name, struct llm *llm)
+{
+    char path[RECIPE_PATH];
+    const struct json *j = llm_key(r, name, "key_env", path);
+    if (!is_none(j))
+        llm->key_env = read_key_env(r, j, path);
+    j = llm_key(r, name, "device", path);
+    if (!is_none(j) && llm->role == LLM_LOCAL)
+        llm->device = recipe_text(r, j, path, "the device's name, like \"Jetson TX2\"");
+    else if (!is_none(j) && json_get(json_get(json_get(r->root, "llms"), name), "device"))
+        recipe_wrong(r, path, j, "no device but on a local llm");
+    j = llm_key(r, name, "stream", path);
+    llm->stream = is_none(j) ? 1 : recipe_bool(r, j, path, 1);
+    j = llm_key(r, name, "slots", path);
+    llm->slots = is_none(j)
+                     ? 1
+                     : (int)recipe_int(r, j, path, 1, 1000, 1, "calls in flight at once");
+    j = llm_key(r, name, "image_tokens", path);
+    llm->image_tokens = is_none(j) ? 0
+                                   : recipe_int(r, j, path, 0, 10000000, 0,
+                                         "the most tokens that an image is billed");
+    j = llm_key(r, name, "timeout_s", path);
+    llm->timeout_s = is_none(j) ? 120
+                                : recipe_number(r, j, path, 0.01, 86400, 120,
+                                      "seconds until a call is given up");
+    j = llm_key(r, name, "max_attempts", path);
+    llm->max_attempts =
+        is_none(j) ? 5 : (int)recipe_int(r, j, path, 1, 100, 5, "attempts for one call");
+    read_limits(r, name, llm);
+}
+
+static void read_system_prompt(struct recipe_reader *r, const char *name, struct llm *llm)
+{
+    char path[RECIPE_PATH];
+    const struct json *j = llm_key(r, name, "system_prompt", path);
+    if (!j && llm->role != LLM_JUDGE) { // a judge is no assistant, so it has only its own
+        j = json_get(r->root, "system_prompt");
+        recipe_path(path, "", "system_prompt");
+    }
+    if (!is_none(j))
+        llm->system_prompt = recipe_text(
+            r, j, path, "a text, {\"file\": NAME} or null for no system prompt");
+}
+
+static void read_facts(struct recipe_reader *r, const char *name, struct llm *llm)
+{
+    char path[RECIPE_PATH];
+    const struct json *j = llm_key(r, name, "role", path);
+    int role = recipe_choice(r, j, path, llm_role_names, COUNT_OF(llm_role_names));
+    llm->role = role < 0 ? LLM_CLOUD : (enum llm_role)role;
+    j = llm_key(r, name, "protocol", path);
+    llm->protocol = recipe_word(r, j, path, "a protocol like \"openai-chat\"");
+    j = llm_key(r, name, "model", path);
+    llm->model = recipe_text(r, j, path, "the model's id, as its server knows it");
+    j = llm_key(r, name, "url", path);
+    llm->url = read_url(r, j, path);
+    j = llm_key(r, name, "endpoint", path);
+    if (!is_none(j))
+        llm->endpoint = recipe_text(r, j, path, "a name for the server");
+    else if (llm->url && !(llm->endpoint = host_of(llm->url)))
+        recipe_wrong(r, path, j, "a name for the server, as the address has no host");
+    j = llm_key(r, name, "parameters", path);
+    if (!is_none(j) && !json_is_object(j))
+        recipe_wrong(r, path, j, "an object with the protocol's parameters");
+    llm->parameters = json_is_object(j) ? json_copy(j) : json_new_object();
+    if (!llm->parameters)
+        r->out_of_memory = 1;
+    read_system_prompt(r, name, llm);
+}
+
+/* Role and identity tell llms apart everywhere, so two equal ones are of no use. */
+static void identify(struct recipe_reader *r, const char *path, struct llm *llm)
+{
+    struct error why = ERROR_INIT;
+    if (!llm->protocol || !llm->model || !llm->endpoint || !llm->parameters)
+        return;
+    if (llm_identify(llm, &why)) {
+        recipe_mistake(r, path, "%s", why.msg);
+        return;
+    }
+    for (const struct llm *other = r->recipe->llms; other < llm; other++)
+        if (other->role == llm->role && text_equal(other->identity, llm->identity))
+            recipe_mistake(r, path,
+                "expected llms that differ, found the role, protocol, endpoint, model, "
+                "parameters "
+                "and system prompt of \"%s\" again (give one another \"endpoint\" name "
+                "if "
+                "they are different servers)",
+                other->name);
+}
+
+static void read_llm(
+    struct recipe_reader *r, const struct json *j, const char *path, struct llm *llm)
+{
+    static const char *const keys[] = { "role", "protocol", "endpoint", "url", "model",
+        "key_env", "parameters", "system_prompt", "device", "slots", "stream", "accepts",
+        "limits", "image_tokens", "timeout_s", "max_attempts", "like", "views" };
+    char sub[RECIPE_PATH];
+    const char *name = json_key(j);
+    llm->name = recipe_copy(r, name);
+    if (!recipe_is_word(name))
+        recipe_mistake(r, path,
+            "expected an llm's name of 1 to 64 letters, digits and "
+            ". _ -, found other signs");
+    if (!json_is_object(j)) {
+        recipe_wrong(r, path, j, "an object {\"role\", \"protocol\", \"model\", ...}");
+        return;
+    }
+    recipe_known_keys(r, j, path, keys, COUNT_OF(keys));
+    check_like(r, j, path);
+    read_facts(r, name, llm);
+    read_settings(r, name, llm);
+    const struct json *views = json_get(j, "views");
+    recipe_path(sub, path, "views");
+    if (views && llm->role != LLM_REFERENCE)
+        recipe_wrong(r, sub, views,
+            "no \"views\" here (only a reference has them; \"actions\" says what others "
+            "add)");
+    else if (views && !text_equal(json_text(views, NULL), "all"))
+        recipe_wrong(r, sub, views, "\"all\"");
+    identify(r, path, llm);
+}
+
+void recipe_read_llms(struct recipe_reader *r)
+{
+    struct recipe *recipe = r->recipe;
+    char path[RECIPE_PATH];
+    const struct json *llms = recipe_object(r, r->root, "", "llms", 1,
+        "an object of llms, a name each, like {\"gpt\": {\"role\": \"cloud\", ...}}");
+    if (!llms)
+        return;
+    if (json_size(llms) > MAX_LLMS) {
+        recipe_wrong(r, "llms", llms, "at most %d llms", MAX_LLMS);
+        return;
+    }
+    recipe->llms = recipe_alloc(r, json_size(llms), sizeof *recipe->llms);
+    if (!recipe->llms)
+        return;
+    int plays = 0;
+    for (const struct json *j = json_first(llms); j; j = json_next(j)) {
+        struct llm *llm = &recipe->llms[recipe->n_llms++];
+        read_llm(r, j, recipe_path(path, "llms", json_key(j)), llm);
+        plays += llm->role == LLM_LOCAL || llm->role == LLM_CLOUD;
+    }
+    if (!plays)
+        recipe_mistake(r, "llms",
+            "expected at least one llm of role \"local\" or \"cloud\", found none");
+}

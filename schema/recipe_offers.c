@@ -1,0 +1,295 @@
+/* recipe_offers.c - what the llms of a recipe cost and which actions they offer.
+ *
+ * Both refer to llms by name, so they are read after them. */
+#include "schema/recipe_reader.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "m4a1/base/text.h"
+
+#define MAX_USD_PER_MTOK 1e6    /* a dollar a token */
+#define MAX_ENUMERATED_VIEWS 16 /* "all_subsets": 65,536 of them */
+
+static struct llm *find_llm(struct recipe *recipe, const char *name)
+{
+    for (size_t i = 0; i < recipe->n_llms; i++)
+        if (text_equal(recipe->llms[i].name, name))
+            return &recipe->llms[i];
+    return NULL;
+}
+
+static void wrong_llm(
+    struct recipe_reader *r, const char *path, const struct json *j, const char *name)
+{
+    const struct recipe *recipe = r->recipe;
+    const char **names = recipe_alloc(r, recipe->n_llms, sizeof *names);
+    for (size_t i = 0; names && i < recipe->n_llms; i++)
+        names[i] = recipe->llms[i].name ? recipe->llms[i].name : "";
+    const char *near = names ? text_nearest(name, names, recipe->n_llms) : NULL;
+    if (near)
+        recipe_wrong(r, path, j, "an llm of this recipe (did you mean \"%s\"?)", near);
+    else
+        recipe_wrong(r, path, j, "an llm of this recipe");
+    free(names);
+}
+
+/* ---- prices ---- */
+
+/* Days from 1970-01-01 to a date of the Gregorian calendar, month 1 to 12 (Howard
+ * Hinnant, "chrono-compatible low-level date algorithms": days_from_civil). */
+static int64_t days_from_date(int year, int month, int day)
+{
+    int y = month <= 2 ? year - 1 : year;
+    int era = y / 400, of_era = y - era * 400;
+    int of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
+    int days = of_era * 365 + of_era / 4 - of_era / 100 + of_year;
+    return (int64_t)era * 146097 + days - 719468;
+}
+
+static int days_in_month(int year, int month)
+{
+    static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+    int leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    return month == 2 && leap ? 29 : days[month - 1];
+}
+
+/* "2026-11-22" as the first millisecond of that day, UTC; -1 where it is no date. */
+static int64_t date_ms(const char *s)
+{
+    int digits[8], n = 0;
+    for (int i = 0; i < 10; i++) {
+        if (i == 4 || i == 7) {
+            if (s[i] != '-')
+                return -1;
+        } else if (s[i] < '0' || s[i] > '9') {
+            return -1;
+        } else {
+            digits[n++] = s[i] - '0';
+        }
+    }
+    int year = digits[0] * 1000 + digits[1] * 100 + digits[2] * 10 + digits[3];
+    int month = digits[4] * 10 + digits[5], day = digits[6] * 10 + digits[7];
+    if (s[10] || year < 2000 || year > 2199 || month < 1 || month > 12 || day < 1 ||
+        day > days_in_month(year, month))
+        return -1;
+    return days_from_date(year, month, day) * 86400000;
+}
+
+/* USD per million tokens as pico-dollars a token.  Six decimals make a whole number;
+ * the double nearest to such a figure gives it back exactly, any other does not. */
+static int64_t read_usd(struct recipe_reader *r, const struct json *row, const char *path,
+    const char *key, int64_t otherwise)
+{
+    char sub[RECIPE_PATH];
+    const struct json *j = json_get(row, key);
+    if (!j && otherwise >= 0)
+        return otherwise;
+    recipe_path(sub, path, key);
+    double usd =
+        recipe_number(r, j, sub, 0, MAX_USD_PER_MTOK, 0, "USD per million tokens");
+    int64_t pusd = llround(usd * 1e6);
+    if ((double)pusd / 1e6 != usd)
+        recipe_wrong(r, sub, j, "USD per million tokens with at most six decimals");
+    return pusd;
+}
+
+static void read_price(struct recipe_reader *r, const struct json *row, const char *path,
+    struct recipe_price *price)
+{
+    static const char *const keys[] = { "llm", "from", "input_usd", "cached_input_usd",
+        "cache_write_usd", "output_usd", "source" };
+    char sub[RECIPE_PATH];
+    if (!json_is_object(row)) {
+        recipe_wrong(r, path, row, "an object {\"llm\", \"from\", \"input_usd\", ...}");
+        return;
+    }
+    recipe_known_keys(r, row, path, keys, COUNT_OF(keys));
+    recipe_path(sub, path, "llm");
+    price->llm = recipe_text(r, json_get(row, "llm"), sub, "an llm of this recipe");
+    if (price->llm && !find_llm(r->recipe, price->llm))
+        wrong_llm(r, sub, json_get(row, "llm"), price->llm);
+    recipe_path(sub, path, "from");
+    price->valid_from_ms = date_ms(json_text(json_get(row, "from"), ""));
+    if (price->valid_from_ms < 0)
+        recipe_wrong(r, sub, json_get(row, "from"), "a day like \"2026-11-22\"");
+    price->input_pusd = read_usd(r, row, path, "input_usd", -1);
+    price->output_pusd = read_usd(r, row, path, "output_usd", -1);
+    price->cache_read_pusd =
+        read_usd(r, row, path, "cached_input_usd", price->input_pusd);
+    price->cache_write_pusd =
+        read_usd(r, row, path, "cache_write_usd", price->input_pusd);
+    price->source = recipe_text(r, json_get(row, "source"),
+        recipe_path(sub, path, "source"), "where the price was read");
+}
+
+void recipe_read_prices(struct recipe_reader *r)
+{
+    struct recipe *recipe = r->recipe;
+    const struct json *list = json_get(r->root, "prices");
+    char path[RECIPE_PATH];
+    if (r->prices_unread || !list)
+        return;
+    if (!json_is_array(list)) {
+        recipe_wrong(
+            r, "prices", list, "a list of dated rows, or the name of their file");
+        return;
+    }
+    recipe->prices = recipe_alloc(r, json_size(list), sizeof *recipe->prices);
+    if (!recipe->prices)
+        return;
+    for (const struct json *j = json_first(list); j; j = json_next(j)) {
+        struct recipe_price *price = &recipe->prices[recipe->n_prices++];
+        recipe_path_at(path, "prices", recipe->n_prices - 1);
+        read_price(r, j, path, price);
+        for (const struct recipe_price *p = recipe->prices; price->llm && p < price; p++)
+            if (text_equal(p->llm, price->llm) &&
+                p->valid_from_ms == price->valid_from_ms)
+                recipe_mistake(r, path,
+                    "expected one price an llm and day, found another in prices[%zu]",
+                    (size_t)(p - recipe->prices));
+    }
+}
+
+/* ---- actions ---- */
+
+/* "side+overhead" as a set of views; views that are not there are told. */
+static uint32_t read_set(struct recipe_reader *r, const struct json *j, const char *path)
+{
+    const struct recipe *recipe = r->recipe;
+    const char *s = json_text(j, "");
+    uint32_t set = 0;
+    while (*s) {
+        size_t len = strcspn(s, "+"), i = 0;
+        while (i < recipe->n_views &&
+               !(recipe->views[i].name && strlen(recipe->views[i].name) == len &&
+                   !strncmp(recipe->views[i].name, s, len)))
+            i++;
+        if (i == recipe->n_views) {
+            recipe_wrong(r, path, j, "names of views joined by + (\"\" = no view)");
+            return 0;
+        }
+        if (set >> i & 1)
+            recipe_wrong(r, path, j, "each view once in a set");
+        set |= (uint32_t)1 << i;
+        s += len;
+        if (*s == '+' && !*++s) {
+            recipe_wrong(r, path, j, "a view behind the last +");
+            return 0;
+        }
+    }
+    return set;
+}
+
+static int count_images(const struct recipe *recipe, uint32_t set)
+{
+    int n = 0;
+    for (size_t i = 0; i < recipe->n_views; i++)
+        n += (set >> i & 1) && recipe->views[i].kind == VIEW_IMAGE;
+    return n;
+}
+
+static void read_sets(struct recipe_reader *r, const struct json *list, const char *path,
+    const struct llm *llm, struct recipe_actions *out)
+{
+    char sub[RECIPE_PATH];
+    out->sets = recipe_alloc(r, json_size(list), sizeof *out->sets);
+    if (!out->sets)
+        return;
+    size_t i = 0;
+    for (const struct json *j = json_first(list); j; j = json_next(j), i++) {
+        recipe_path_at(sub, path, i);
+        if (!json_is_string(j)) {
+            recipe_wrong(r, sub, j, "names of views joined by + (\"\" = no view)");
+            continue;
+        }
+        size_t before = r->n_problems;
+        uint32_t set = read_set(r, j, sub);
+        if (r->n_problems != before)
+            continue;
+        for (size_t k = 0; k < out->n_sets; k++)
+            if (out->sets[k] == set)
+                recipe_wrong(r, sub, j, "each set of views once");
+        if (llm && llm->max_images >= 0 && count_images(r->recipe, set) > llm->max_images)
+            recipe_wrong(
+                r, sub, j, "at most %d images, as the llm accepts", llm->max_images);
+        out->sets[out->n_sets++] = set;
+    }
+}
+
+static void read_offer(struct recipe_reader *r, const struct json *j, const char *path,
+    struct recipe_actions *out)
+{
+    const char *name = json_key(j);
+    const struct llm *llm = find_llm(r->recipe, name);
+    out->llm = recipe_copy(r, name);
+    if (!llm && strcmp(name, "*") != 0)
+        wrong_llm(r, path, NULL, name);
+    else if (llm && (llm->role == LLM_REFERENCE || llm->role == LLM_JUDGE))
+        recipe_mistake(r, path,
+            "expected a local or cloud llm, found one of role \"%s\", which plays no "
+            "action",
+            llm_role_names[llm->role]);
+    if (text_equal(json_text(j, NULL), "all_subsets")) {
+        out->all_subsets = 1;
+        if (r->recipe->n_views > MAX_ENUMERATED_VIEWS)
+            recipe_wrong(r, path, j, "a list of sets, as %zu views have too many subsets",
+                r->recipe->n_views);
+    } else if (json_is_array(j) && json_size(j)) {
+        read_sets(r, j, path, llm, out);
+    } else {
+        recipe_wrong(
+            r, path, j, "\"all_subsets\" or a list of sets like [\"\", \"side\"]");
+    }
+}
+
+static int has_offer(const struct recipe *recipe, const char *llm)
+{
+    for (size_t i = 0; i < recipe->n_actions; i++)
+        if (text_equal(recipe->actions[i].llm, llm) ||
+            text_equal(recipe->actions[i].llm, "*"))
+            return 1;
+    return 0;
+}
+
+/* Without "actions" every llm offers every subset. */
+static void offer_all(struct recipe_reader *r)
+{
+    struct recipe *recipe = r->recipe;
+    recipe->actions = recipe_alloc(r, 1, sizeof *recipe->actions);
+    if (!recipe->actions)
+        return;
+    recipe->actions[recipe->n_actions++] =
+        (struct recipe_actions) { .llm = recipe_copy(r, "*"), .all_subsets = 1 };
+    if (recipe->n_views > MAX_ENUMERATED_VIEWS)
+        recipe_mistake(r, "actions",
+            "expected lists of sets, found nothing: %zu views have too many subsets",
+            recipe->n_views);
+}
+
+void recipe_read_actions(struct recipe_reader *r)
+{
+    struct recipe *recipe = r->recipe;
+    char path[RECIPE_PATH];
+    if (!json_get(r->root, "actions")) {
+        offer_all(r);
+        return;
+    }
+    const struct json *actions = recipe_object(r, r->root, "", "actions", 1,
+        "an object: \"all_subsets\" or a list of sets for an llm or \"*\"");
+    recipe->actions = recipe_alloc(r, json_size(actions), sizeof *recipe->actions);
+    if (!actions || !recipe->actions)
+        return;
+    for (const struct json *j = json_first(actions); j; j = json_next(j)) {
+        recipe_path(path, "actions", json_key(j));
+        read_offer(r, j, path, &recipe->actions[recipe->n_actions++]);
+    }
+    for (size_t i = 0; i < recipe->n_llms; i++) {
+        const struct llm *llm = &recipe->llms[i];
+        if ((llm->role == LLM_LOCAL || llm->role == LLM_CLOUD) && llm->name &&
+            !has_offer(recipe, llm->name))
+            recipe_mistake(r, "actions",
+                "expected an entry for llm \"%s\" (or \"*\"), found none", llm->name);
+    }
+}

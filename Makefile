@@ -33,6 +33,8 @@ BENCH_SRC := $(sort $(wildcard tests/bench/bench_*.c))
 ALL_SRC := $(LIB_SRC) $(CLI_SRC) $(SUPPORT_SRC) $(TEST_SRC) $(FUZZ_SRC) $(BENCH_SRC)
 C_FILES = $(shell find annotate collectors export m4a1 schema tests -name '*.[ch]')
 
+# Objects lie apart, because build/m4a1 is the program.
+OBJ := $(BUILD)/obj
 LIBS := $(BUILD)/libsupport.a $(BUILD)/libm4a1.a
 TESTS := $(TEST_SRC:%.c=$(BUILD)/%)
 FUZZERS := $(FUZZ_SRC:%.c=$(BUILD)/%)
@@ -165,8 +167,8 @@ help: ## this list
 tests: $(BUILD)/m4a1 $(TESTS)
 fuzzers: $(FUZZERS)
 benches: $(BENCHES)
-objects: $(ALL_SRC:%.c=$(BUILD)/%.o) $(BUILD)/m4a1
-tidy: $(ALL_SRC:%.c=$(BUILD)/%.tidy)
+objects: $(ALL_SRC:%.c=$(OBJ)/%.o) $(BUILD)/m4a1
+tidy: $(ALL_SRC:%.c=$(OBJ)/%.tidy)
 
 # Changes only when the compiler or an option does; then everything is built again.
 $(BUILD)/flags: FORCE
@@ -175,41 +177,45 @@ $(BUILD)/flags: FORCE
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 # A file that EMBED() names is a dependency as a header is.
-$(BUILD)/%.o: %.c $(BUILD)/flags
+$(OBJ)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,CC    $<)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 	@tr '\n' ' ' <$< | grep -o '\bEMBED([a-z0-9_]*, *"[^"]*"' | \
 	    sed 's|.*"\(.*\)"|$@: \1\n\1:|' >>$(@:.o=.d) || true
 
-$(BUILD)/libm4a1.a: $(LIB_SRC:%.c=$(BUILD)/%.o)
-$(BUILD)/libsupport.a: $(SUPPORT_SRC:%.c=$(BUILD)/%.o)
+$(BUILD)/libm4a1.a: $(LIB_SRC:%.c=$(OBJ)/%.o)
+$(BUILD)/libsupport.a: $(SUPPORT_SRC:%.c=$(OBJ)/%.o)
 $(LIBS):
 	@rm -f $@
 	$(call say,AR    $@)
 	$(Q)$(AR) rcs $@ $^
 
-$(BUILD)/m4a1: $(CLI_SRC:%.c=$(BUILD)/%.o) $(BUILD)/libm4a1.a
+$(BUILD)/m4a1: $(CLI_SRC:%.c=$(OBJ)/%.o) $(BUILD)/libm4a1.a
+	@[ ! -d $@ ] || { echo "$@ is a folder of an older build: rm -r $@, then again"; exit 1; }
 	$(call say,LINK  $@)
 	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
 
-$(BUILD)/tests/%: $(BUILD)/tests/%.o $(LIBS)
+$(BUILD)/tests/%: $(OBJ)/tests/%.o $(LIBS)
+	@mkdir -p $(@D)
 	$(call say,LINK  $@)
 	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS_ALL)
 
-$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/libm4a1.a
+$(BUILD)/tests/bench/%: $(OBJ)/tests/bench/%.o $(BUILD)/libm4a1.a
+	@mkdir -p $(@D)
 	$(call say,LINK  $@)
 	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
 
-$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/libm4a1.a
+$(BUILD)/tests/fuzz/%: $(OBJ)/tests/fuzz/%.o $(BUILD)/libm4a1.a
+	@mkdir -p $(@D)
 	$(call say,LINK  $@)
 	$(Q)$(CC) $(CFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS_ALL)
 
-$(BUILD)/%.tidy: %.c $(BUILD)/%.o .clang-tidy tests/support/analyzer.h
+$(OBJ)/%.tidy: %.c $(OBJ)/%.o .clang-tidy tests/support/analyzer.h
 	$(call say,TIDY  $<)
 	$(Q)clang-tidy --quiet $< -- -std=c11 $(CPPFLAGS_ALL) \
 	    $(if $(filter %/error.c,$<),,-include tests/support/analyzer.h) >$@.log 2>&1 || \
 	    { grep -v 'warnings generated' $@.log; exit 1; }
 	@touch $@
 
--include $(ALL_SRC:%.c=$(BUILD)/%.d)
+-include $(ALL_SRC:%.c=$(OBJ)/%.d)

@@ -1,0 +1,49 @@
+/* plan_inputs.h - what a plan is drawn from: complete scenes, prompts, llms with their
+ * actions, all in the store's terms (for plan.c). */
+#ifndef COLLECTORS_PLAN_INPUTS_H
+#define COLLECTORS_PLAN_INPUTS_H
+
+#include "collectors/behaviour.h"
+#include "schema/recipe.h"
+#include "schema/store.h"
+
+/* One instant of a scene at which every view has a frame. */
+struct plan_scene {
+    int64_t scene_id, at_ms;
+    char *name;
+    char *frames;  /* JSON object: view -> hash of its frame */
+    uint64_t tags; /* bit i = has tag i of plan_inputs.tags */
+};
+
+struct plan_prompt {
+    int64_t prompt_id;
+    char *id; /* the recipe's name for it; NULL = none */
+    char *task, *text;
+    uint64_t needs;
+};
+
+struct plan_inputs {
+    struct recipe *recipe;
+    struct llm *llms; /* not retired, in the store's order */
+    size_t n_llms;
+    struct behaviour_llm *actors; /* local and cloud llms */
+    size_t *actor_llm;            /* [n_actors] index into llms */
+    size_t n_actors;
+    uint32_t all_views;                 /* the views that are not retired */
+    char *view_names[RECIPE_MAX_VIEWS]; /* by position; NULL = no such view */
+    struct plan_scene *scenes;
+    size_t n_scenes;
+    struct plan_prompt *prompts;
+    size_t n_prompts;
+    char **tags; /* scene tags that some prompt needs, at most 64 */
+    size_t n_tags;
+};
+
+MUST_CHECK enum status plan_inputs_load(
+    struct store *store, struct plan_inputs *in, struct error *err);
+void plan_inputs_release(struct plan_inputs *in);
+
+/* True where every tag that the prompt needs is one of the scene's. */
+int plan_prompt_suits(const struct plan_prompt *prompt, const struct plan_scene *scene);
+
+#endif

@@ -148,7 +148,7 @@ check-cppcheck: ## cppcheck with the suppressions in .cppcheck
 	    '-DM4A1_VERSION="$(VERSION)"' $(LIB_SRC) $(CLI_SRC)
 
 check-shell: ## shellcheck, on every script
-	@shellcheck -x .ci/run scripts/* tests/run $$(find tests -name '*.sh')
+	@shellcheck -x -P SCRIPTDIR -S warning .ci/run scripts/* tests/run $$(find tests -name '*.sh')
 
 format: ## lay the C files out anew
 	clang-format -i $(C_FILES)

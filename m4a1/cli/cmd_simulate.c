@@ -1,0 +1,164 @@
+/* cmd_simulate.c - run the simulated LLM server until it is asked to stop. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "m4a1/base/buffer.h"
+#include "m4a1/base/clock.h"
+#include "m4a1/base/files.h"
+#include "m4a1/base/text.h"
+#include "m4a1/cli/cli.h"
+#include "m4a1/simulate/simulate.h"
+
+#define POLL_NS 50000000 /* how soon a signal is noticed */
+#define PROBLEMS_MAX (1u << 20)
+
+/* A connection is a descriptor; the default of 1024 would refuse the last of a thousand. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static enum status read_options(
+    struct cli *cli, struct simulate_options *options, struct error *err)
+{
+    int64_t port, seed;
+    enum status status = cli_int(cli, "port", 8089, 0, 65535, &port, err);
+    if (status == OK)
+        status = cli_int(cli, "seed", 1, 0, INT64_MAX, &seed, err);
+    if (status == OK)
+        status = cli_double(cli, "time-scale", 1, 0, 1000, &options->time_scale, err);
+    if (status == OK)
+        status = cli_double(cli, "faults", 0, 0, 1, &options->fault_probability, err);
+    if (status != OK)
+        return status;
+    options->host = cli_value(cli, "host");
+    options->port = (uint16_t)port;
+    options->seed = (uint64_t)seed;
+    return OK;
+}
+
+static enum status load_recipe(struct cli *cli, struct recipe **recipe, struct error *err)
+{
+    const char *path = cli_value(cli, "recipe");
+    struct buffer problems;
+    buffer_init(&problems, PROBLEMS_MAX);
+    enum status status = recipe_load(path ? path : "m4a1", recipe, &problems, err);
+    if (problems.len)
+        fprintf(stderr, "%s", buffer_str(&problems));
+    buffer_release(&problems);
+    return status;
+}
+
+static enum status write_port(struct cli *cli, unsigned port, struct error *err)
+{
+    const char *path = cli_value(cli, "port-file");
+    char text[16];
+    int len = snprintf(text, sizeof text, "%u\n", port);
+    return path ? file_write(path, text, (size_t)len, err) : OK;
+}
+
+static void print_summary(struct simulator *sim)
+{
+    struct json *stats;
+    if (simulate_stats(sim, &stats, NULL) != OK)
+        return;
+    const struct json *requests = json_get(stats, "requests");
+    fprintf(stderr,
+        "simulator: stopped; %lld requests seen (%lld distinct), %lld answered, %lld "
+        "faulted, %lld invalid, %lld abandoned\n",
+        (long long)json_int(json_get(requests, "seen"), 0),
+        (long long)json_int(json_get(requests, "distinct"), 0),
+        (long long)json_int(json_get(requests, "answered"), 0),
+        (long long)json_int(json_get(requests, "faulted"), 0),
+        (long long)json_int(json_get(requests, "invalid"), 0),
+        (long long)json_int(json_get(requests, "abandoned"), 0));
+    json_free(stats);
+}
+
+static enum status run(struct cli *cli, struct error *err)
+{
+    struct simulate_options options = { 0 };
+    struct recipe *recipe = NULL;
+    struct simulator *sim = NULL;
+    enum status status = read_options(cli, &options, err);
+    if (status == OK)
+        status = load_recipe(cli, &recipe, err);
+    if (status != OK)
+        goto out;
+    options.recipe = recipe;
+    raise_descriptor_limit();
+    status = simulate_start(&options, &sim, err);
+    if (status != OK)
+        goto out;
+    printf("simulator ready at %s (recipe %s, seed %llu, faults %g, time scale %g)\n",
+        simulate_url(sim), recipe->name, (unsigned long long)options.seed,
+        options.fault_probability, options.time_scale);
+    fflush(stdout);
+    status = write_port(cli, simulate_port(sim), err);
+    while (status == OK && !cli_interrupted)
+        clock_sleep_ns(POLL_NS);
+    if (status == OK && !cli_flag(cli, "quiet"))
+        print_summary(sim);
+out:
+    simulate_stop(sim);
+    recipe_free(recipe);
+    return status;
+}
+
+static const struct cli_option options[] = {
+    { "recipe", "FILE",
+        "serve the models of this recipe (default: m4a1, the built-in one)" },
+    { "port", "N", "listen on this port; 0 = a free one (default 8089)" },
+    { "host", "ADDR", "listen on this address (default 127.0.0.1, this machine only)" },
+    { "seed", "N", "another seed gives other answers (default 1)" },
+    { "time-scale", "X", "all latencies times X; 0 answers at once (default 1)" },
+    { "faults", "P", "probability that a request fails, 0 to 1 (default 0)" },
+    { "port-file", "FILE", "write the port there once the server listens" },
+    { "quiet", NULL, "no summary at the end" },
+    { NULL, NULL, NULL },
+};
+
+const struct verb verb_simulate = {
+    .name = "simulate",
+    .stage = STAGE_COLLECT,
+    .args = "",
+    .min_args = 0,
+    .max_args = 0,
+    .summary = "serve simulated LLMs, to try everything without keys or cost",
+    .help =
+        "Starts an HTTP server that speaks OpenAI's Chat Completions and answers for "
+        "every\n"
+        "model that the recipe names, until Ctrl-C or SIGTERM.  Point the llms' \"url\" "
+        "of a\n"
+        "recipe at it to rehearse a collection, or to test a client.\n"
+        "\n"
+        "Answers are made up, short, and carry their quality in the text; quality, "
+        "refusals,\n"
+        "tokens and latency depend on the llm's role, the task and the views in the "
+        "request.\n"
+        "The judge scores by reading these qualities.  The same request gets the same "
+        "answer.\n"
+        "With --faults, requests fail in the ways of real servers (429, 500, 503, "
+        "connections\n"
+        "closed early, broken JSON), and a retry goes through.  Every answer is marked "
+        "as\n"
+        "simulated, in a header and in system_fingerprint, and so is every row made from "
+        "it.\n"
+        "\n"
+        "GET /simulator/stats counts what was asked and answered.  The API key "
+        "\"invalid\" is\n"
+        "refused, any other is accepted; models whose llm names a key_env need one.\n"
+        "\n"
+        "Examples\n"
+        "  m4a1 simulate --port 8089 --time-scale 0.1\n"
+        "  m4a1 simulate --recipe my.jsonc --faults 0.2 --port 0 --port-file port.txt\n"
+        "  curl -s http://127.0.0.1:8089/simulator/stats\n",
+    .options = options,
+    .run = run,
+};

@@ -80,6 +80,7 @@ static void reader_release(struct recipe_reader *r)
     }
     free(r->origins);
     free(r->folder);
+    free(r->role_unknown);
     json_free(r->root);
     recipe_free(r->recipe);
     buffer_release(&r->problems);

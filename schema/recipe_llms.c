@@ -35,24 +35,25 @@ static int is_none(const struct json *j)
     return !j || json_is_null(j);
 }
 
-/* "like" names an llm that is there, and leads to an end. */
-static void check_like(struct recipe_reader *r, const struct json *llm, const char *path)
+/* "like" names an llm that is there, and leads to an end; false where it does not. */
+static int check_like(struct recipe_reader *r, const struct json *llm, const char *path)
 {
     const struct json *llms = json_get(r->root, "llms"), *like = json_get(llm, "like");
     char sub[RECIPE_PATH];
     if (!like)
-        return;
+        return 1;
     recipe_path(sub, path, "like");
     if (!json_get(llms, json_text(like, ""))) {
         recipe_wrong(r, sub, like, "the name of another llm of this recipe");
-        return;
+        return 0;
     }
     size_t hops = 0;
     for (const struct json *j = llm; j && hops <= json_size(llms); hops++)
         j = json_get(llms, json_text(json_get(j, "like"), ""));
-    if (hops > json_size(llms))
-        recipe_wrong(
-            r, sub, like, "an llm that does not lead back here by its own \"like\"");
+    if (hops <= json_size(llms))
+        return 1;
+    recipe_wrong(r, sub, like, "an llm that does not lead back here by its own \"like\"");
+    return 0;
 }
 
 /* Name of the server in a base address; NULL where there is none. */
@@ -192,6 +193,7 @@ static void read_facts(struct recipe_reader *r, const char *name, struct llm *ll
     const struct json *j = llm_key(r, name, "role", path);
     int role = recipe_choice(r, j, path, llm_role_names, COUNT_OF(llm_role_names));
     llm->role = role < 0 ? LLM_CLOUD : (enum llm_role)role;
+    r->role_unknown[llm - r->recipe->llms] = role < 0;
     j = llm_key(r, name, "protocol", path);
     llm->protocol = recipe_word(r, j, path, "a protocol like \"openai-chat\"");
     j = llm_key(r, name, "model", path);
@@ -251,12 +253,13 @@ static void read_llm(
         return;
     }
     recipe_known_keys(r, j, path, keys, COUNT_OF(keys));
-    check_like(r, j, path);
+    r->quiet_missing = !check_like(r, j, path);
     read_facts(r, name, llm);
     read_settings(r, name, llm);
+    r->quiet_missing = 0;
     const struct json *views = json_get(j, "views");
     recipe_path(sub, path, "views");
-    if (views && llm->role != LLM_REFERENCE)
+    if (views && llm->role != LLM_REFERENCE && !r->role_unknown[llm - r->recipe->llms])
         recipe_wrong(r, sub, views,
             "no \"views\" here (only a reference has them; \"actions\" says what others "
             "add)");
@@ -278,7 +281,8 @@ void recipe_read_llms(struct recipe_reader *r)
         return;
     }
     recipe->llms = recipe_alloc(r, json_size(llms), sizeof *recipe->llms);
-    if (!recipe->llms)
+    r->role_unknown = recipe_alloc(r, json_size(llms), 1);
+    if (!recipe->llms || !r->role_unknown)
         return;
     int plays = 0;
     for (const struct json *j = json_first(llms); j; j = json_next(j)) {

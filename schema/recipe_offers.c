@@ -20,8 +20,7 @@ static struct llm *find_llm(struct recipe *recipe, const char *name)
     return NULL;
 }
 
-static void wrong_llm(
-    struct recipe_reader *r, const char *path, const struct json *j, const char *name)
+static void wrong_llm(struct recipe_reader *r, const char *path, const char *name)
 {
     const struct recipe *recipe = r->recipe;
     const char **names = recipe_alloc(r, recipe->n_llms, sizeof *names);
@@ -29,9 +28,11 @@ static void wrong_llm(
         names[i] = recipe->llms[i].name ? recipe->llms[i].name : "";
     const char *near = names ? text_nearest(name, names, recipe->n_llms) : NULL;
     if (near)
-        recipe_wrong(r, path, j, "an llm of this recipe (did you mean \"%s\"?)", near);
+        recipe_mistake(r, path,
+            "expected an llm of this recipe (did you mean \"%s\"?), found \"%s\"", near,
+            name);
     else
-        recipe_wrong(r, path, j, "an llm of this recipe");
+        recipe_mistake(r, path, "expected an llm of this recipe, found \"%s\"", name);
     free(names);
 }
 
@@ -109,7 +110,7 @@ static void read_price(struct recipe_reader *r, const struct json *row, const ch
     recipe_path(sub, path, "llm");
     price->llm = recipe_text(r, json_get(row, "llm"), sub, "an llm of this recipe");
     if (price->llm && !find_llm(r->recipe, price->llm))
-        wrong_llm(r, sub, json_get(row, "llm"), price->llm);
+        wrong_llm(r, sub, price->llm);
     recipe_path(sub, path, "from");
     price->valid_from_ms = date_ms(json_text(json_get(row, "from"), ""));
     if (price->valid_from_ms < 0)
@@ -225,7 +226,7 @@ static void read_offer(struct recipe_reader *r, const struct json *j, const char
     const struct llm *llm = find_llm(r->recipe, name);
     out->llm = recipe_copy(r, name);
     if (!llm && strcmp(name, "*") != 0)
-        wrong_llm(r, path, NULL, name);
+        wrong_llm(r, path, name);
     else if (llm && (llm->role == LLM_REFERENCE || llm->role == LLM_JUDGE))
         recipe_mistake(r, path,
             "expected a local or cloud llm, found one of role \"%s\", which plays no "
@@ -288,7 +289,7 @@ void recipe_read_actions(struct recipe_reader *r)
     for (size_t i = 0; i < recipe->n_llms; i++) {
         const struct llm *llm = &recipe->llms[i];
         if ((llm->role == LLM_LOCAL || llm->role == LLM_CLOUD) && llm->name &&
-            !has_offer(recipe, llm->name))
+            !r->role_unknown[i] && !has_offer(recipe, llm->name))
             recipe_mistake(r, "actions",
                 "expected an entry for llm \"%s\" (or \"*\"), found none", llm->name);
     }

@@ -73,6 +73,9 @@ static void add_problem(struct recipe_reader *r, const char *path, const char *w
         r->out_of_memory = 1;
         return;
     }
+    for (char *p = text; p[1]; p++) // keys may hold line breaks, a mistake is one line
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            *p = ' ';
     // A value that two llms share through "like" is one mistake, not two.
     if (!strstr(buffer_str(&r->problems), text)) {
         if (++r->n_problems <= RECIPE_MAX_PROBLEMS)
@@ -90,9 +93,6 @@ static void copy_shown(char *out, size_t size, const char *s)
             cut--;
     }
     snprintf(out, size, "\"%.*s%s\"", (int)cut, s, cut < n ? "..." : "");
-    for (char *p = out; *p; p++)
-        if ((unsigned char)*p < 0x20 || *p == 0x7f)
-            *p = ' ';
 }
 
 static void describe(const struct json *j, char *out, size_t size)
@@ -129,6 +129,8 @@ void recipe_wrong(struct recipe_reader *r, const char *path, const struct json *
 {
     char what[768], seen[SHOWN_TEXT + 16];
     va_list args;
+    if (!found && r->quiet_missing)
+        return;
     va_start(args, expected);
     vsnprintf(what, sizeof what, expected, args);
     va_end(args);

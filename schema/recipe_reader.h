@@ -43,6 +43,8 @@ struct recipe_reader {
     size_t n_origins;
     struct buffer problems; /* one line a mistake */
     size_t n_problems;
+    int quiet_missing;  /* what is missing is told already (by a broken "like") */
+    char *role_unknown; /* [n_llms] */
     int out_of_memory;
 };
 

@@ -1,0 +1,144 @@
+/* job.c - the work on one attempt that needs neither store nor socket. */
+#include "collectors/job.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "collectors/llm/key.h"
+#include "m4a1/base/text.h"
+#include "schema/payload.h"
+
+#define SIMULATED_HEADER "x-m4a1-simulated"
+
+struct job *job_new(void)
+{
+    struct job *job = calloc(1, sizeof *job);
+    if (!job)
+        return NULL;
+    buffer_init(&job->body, JOB_MAX_BODY);
+    buffer_init(&job->packed_request, JOB_MAX_BODY);
+    buffer_init(&job->packed_received, JOB_MAX_BODY);
+    buffer_init(&job->exchange.headers, EXCHANGE_MAX_HEADERS);
+    buffer_init(&job->exchange.received, EXCHANGE_MAX_BODY);
+    answer_init(&job->answer);
+    return job;
+}
+
+void job_free(struct job *job)
+{
+    if (!job)
+        return;
+    dialogue_free(job->dialogue);
+    buffer_release(&job->body);
+    buffer_release(&job->packed_request);
+    buffer_release(&job->packed_received);
+    exchange_release(&job->exchange);
+    answer_release(&job->answer);
+    free(job);
+}
+
+void job_render(struct job *job)
+{
+    struct buffer stored;
+    buffer_init(&stored, JOB_MAX_BODY);
+    job->max_input_tokens =
+        dialogue_max_input_tokens(job->dialogue, job->llm->image_tokens);
+    job->max_output_tokens = job->protocol->max_output_tokens(job->llm);
+    enum status s =
+        job->protocol->render(job->llm, job->dialogue, &job->body, &stored, &job->failed);
+    if (s == OK)
+        s = payload_pack(
+            buffer_str(&stored), stored.len, &job->packed_request, &job->failed);
+    if (s == OK)
+        hash_hex(buffer_str(&job->body), job->body.len, job->request_sha256);
+    buffer_release(&stored);
+    dialogue_free(job->dialogue);
+    job->dialogue = NULL;
+}
+
+static enum failure failure_of_end(const struct exchange *ex)
+{
+    switch (ex->end) {
+    case EXCHANGE_COMPLETE: return FAILURE_NONE;
+    case EXCHANGE_UNREACHED: return FAILURE_CONNECT;
+    case EXCHANGE_TIMED_OUT: return FAILURE_TIMEOUT;
+    case EXCHANGE_TOO_LARGE: return FAILURE_TOO_LARGE;
+    case EXCHANGE_STALE: return FAILURE_STALE;
+    case EXCHANGE_ABORTED: return FAILURE_ABORTED;
+    case EXCHANGE_BROKEN: break;
+    }
+    return FAILURE_NETWORK;
+}
+
+static void set_failure(struct job *job, enum failure failure, const char *why)
+{
+    job->answer.failure = failure;
+    free(job->answer.error);
+    job->answer.error = text_copy(why);
+    if (!job->answer.error)
+        (void)error_nomem(&job->failed, 1);
+}
+
+static void scrub_text(const struct job *job, char *s)
+{
+    if (s)
+        key_scrub(job->llm->key_env, s, strlen(s));
+}
+
+static void scrub_answer(struct job *job)
+{
+    struct answer *a = &job->answer;
+    char *texts[] = { a->error, a->text, a->provider_stop, a->model, a->fingerprint,
+        a->request_id, a->usage };
+    for (size_t i = 0; i < COUNT_OF(texts); i++)
+        scrub_text(job, texts[i]);
+}
+
+/* What the server said decides where it said something; else how the exchange ended. */
+static void classify(struct job *job)
+{
+    struct exchange *ex = &job->exchange;
+    enum failure of_end = failure_of_end(ex);
+    if (ex->http_status == 0 || of_end == FAILURE_ABORTED || of_end == FAILURE_STALE) {
+        set_failure(job, of_end == FAILURE_NONE ? FAILURE_MALFORMED : of_end, ex->error);
+        return;
+    }
+    struct wire_answer wire = { ex->http_status, buffer_str(&ex->headers),
+        buffer_str(&ex->received), ex->received.len, of_end == FAILURE_NONE };
+    if (job->protocol->parse(&wire, &job->answer, &job->failed) != OK)
+        return;
+    // The end tells more than "truncated" does, unless the answer was whole before it.
+    int is_cut = job->answer.failure == FAILURE_TRUNCATED ||
+                 job->answer.failure == FAILURE_MALFORMED;
+    if (of_end != FAILURE_NONE && ex->http_status < 400 &&
+        (is_cut || of_end == FAILURE_TOO_LARGE))
+        set_failure(job, of_end, ex->error);
+    if (job->answer.failure == FAILURE_NONE && ex->http_status >= 300)
+        set_failure(job, FAILURE_REQUEST, "the server sent a redirect; none is followed");
+    if (job->is_simulated && !job->is_marked && job->answer.failure != FAILURE_ABORTED)
+        set_failure(job, FAILURE_UNMARKED,
+            "the answer does not say that it is simulated (header " SIMULATED_HEADER
+            "); is this the address of m4a1 simulate?");
+}
+
+void job_read(struct job *job)
+{
+    struct exchange *ex = &job->exchange;
+    const char *key_env = job->llm->key_env;
+    char mark[8];
+    job->is_marked = text_equal(
+        wire_header(buffer_str(&ex->headers), SIMULATED_HEADER, mark, sizeof mark), "1");
+    scrub_text(job, ex->error);
+    if (ex->headers.data)
+        key_scrub(key_env, ex->headers.data, ex->headers.len);
+    if (ex->received.data)
+        key_scrub(key_env, ex->received.data, ex->received.len);
+    classify(job);
+    // Again, for a key that only parsing put together: escapes, pieces of a stream.
+    scrub_answer(job);
+    enum status s = job->failed.code;
+    if (s == OK && ex->received.len)
+        s = payload_pack(
+            ex->received.data, ex->received.len, &job->packed_received, &job->failed);
+    job->is_read = s == OK;
+}

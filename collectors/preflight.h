@@ -1,0 +1,24 @@
+/* preflight.h - what must be right before the first request of a run leaves. */
+#ifndef COLLECTORS_PREFLIGHT_H
+#define COLLECTORS_PREFLIGHT_H
+
+#include <stddef.h>
+#include "collectors/ready.h"
+#include "schema/llm.h"
+#include "schema/store.h"
+
+struct preflight_rules {
+    const struct ready_rules *scope;
+    int is_simulated;   /* no addresses and keys are needed */
+    int allow_unpriced; /* llms without a price may be used; they count nothing */
+    int has_cap;        /* so an answer's length must have a bound where it costs */
+};
+
+/* used[i] becomes 1 where a call in scope that is not answered yet is for llms[i].
+ * E_ARG lists all that is missing, by llm: protocol, address, key variable, price,
+ * parameters, a bound of the answer's length, and calls with more images than the llm
+ * accepts. */
+MUST_CHECK enum status preflight(struct store *store, const struct preflight_rules *rules,
+    const struct llm *llms, size_t n_llms, int *used, struct error *err);
+
+#endif

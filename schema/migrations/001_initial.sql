@@ -331,8 +331,10 @@ JOIN llm l USING (llm_id)
 LEFT JOIN answer a ON a.call_id = c.call_id
 LEFT JOIN attempt x ON x.attempt_id = a.attempt_id
 LEFT JOIN response_cost rc ON rc.response_id = a.response_id
-LEFT JOIN score s ON s.response_id = a.response_id AND s.scorer = 'ratio'
-LEFT JOIN score f ON f.response_id = a.response_id AND f.scorer = 'refusal';
+LEFT JOIN score s ON s.score_id = (SELECT max(score_id) FROM score
+    WHERE response_id = a.response_id AND scorer = 'ratio')
+LEFT JOIN score f ON f.score_id = (SELECT max(score_id) FROM score
+    WHERE response_id = a.response_id AND scorer = 'refusal');
 
 -- What an attempt counts against a spending cap: its cost where that is known, nothing
 -- where the server refused it or was never reached, else the amount reserved for it.

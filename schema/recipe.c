@@ -144,10 +144,12 @@ enum status recipe_parse(const char *name, const char *folder, const char *text,
     if (!s) {
         struct error why = ERROR_INIT;
         s = recipe_include(&r, name, text, len, &why);
-        if (s)
-            error_set(err, s, "%s", why.msg);
-        if (s == E_DATA && problems)
+        if (s == E_DATA && problems) {
             buffer_printf(problems, "%s\n", why.msg);
+            error_set(err, s, "recipe %s is not JSON; mend that and try again", name);
+        } else if (s) {
+            error_set(err, s, "%s", why.msg);
+        }
     }
     if (!s) {
         recipe_check(&r);

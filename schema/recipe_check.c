@@ -48,9 +48,10 @@ static void check_views(struct recipe_reader *r)
                         "views[%zu])",
                         view->name, i);
             recipe_path(sub, path, "kind");
-            int kind = recipe_choice(
-                r, json_get(j, "kind"), sub, view_kind_names, COUNT_OF(view_kind_names));
-            view->kind = kind < 0 ? VIEW_IMAGE : (enum view_kind)kind;
+            if (!text_equal(json_text(json_get(j, "kind"), NULL), "image"))
+                recipe_wrong(r, sub, json_get(j, "kind"),
+                    "\"image\", the kind that can be collected (of videos, frames)");
+            view->kind = VIEW_IMAGE;
             recipe_path(sub, path, "privacy");
             view->privacy = (int)recipe_int(r, json_get(j, "privacy"), sub, 0, 100, 0,
                 "the privacy level (0 = public)");

@@ -98,6 +98,24 @@ static int client_gone(const struct http_exchange *exchange)
     return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
 }
 
+/* Tell the handler's side, once, and before the last byte leaves: a client that has its
+ * answer finds it counted. */
+static void exchange_settle(struct http_exchange *exchange, enum http_outcome outcome)
+{
+    struct http_server *server = exchange->server;
+    if (exchange->settled || !exchange->handled)
+        return;
+    exchange->settled = 1;
+    if (server->done)
+        server->done(server->arg, exchange->answer.note, outcome);
+}
+
+static ssize_t body_end(struct http_exchange *exchange, enum http_outcome outcome)
+{
+    exchange_settle(exchange, outcome);
+    return MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
 void exchange_due(void *item)
 {
     struct http_exchange *exchange = item;
@@ -147,14 +165,10 @@ static ssize_t body_read(void *cls, uint64_t pos, char *out, size_t max)
     struct http_exchange *exchange = cls;
     const struct http_answer *answer = &exchange->answer;
     size_t at = (size_t)pos, end = answer->body.len;
-    if (is_stopping(exchange->server)) {
-        exchange->outcome = HTTP_STOPPED;
-        return MHD_CONTENT_READER_END_WITH_ERROR;
-    }
-    if (answer->ending == HTTP_CUT && at >= answer->cut_at) {
-        exchange->outcome = HTTP_BROKEN;
-        return MHD_CONTENT_READER_END_WITH_ERROR;
-    }
+    if (is_stopping(exchange->server))
+        return body_end(exchange, HTTP_STOPPED);
+    if (answer->ending == HTTP_CUT && at >= answer->cut_at)
+        return body_end(exchange, HTTP_BROKEN);
     if (at >= end)
         return MHD_CONTENT_READER_END_OF_STREAM;
     while (exchange->next_mark < answer->n_marks &&
@@ -170,13 +184,13 @@ static ssize_t body_read(void *cls, uint64_t pos, char *out, size_t max)
         }
         end = mark->end;
     }
-    if (client_gone(exchange)) {
-        exchange->outcome = HTTP_GONE;
-        return MHD_CONTENT_READER_END_WITH_ERROR;
-    }
+    if (client_gone(exchange))
+        return body_end(exchange, HTTP_GONE);
     if (answer->ending == HTTP_CUT && end > answer->cut_at)
         end = answer->cut_at;
     size_t n = end - at < max ? end - at : max;
+    if (answer->ending == HTTP_WHOLE && at + n == answer->body.len)
+        exchange_settle(exchange, HTTP_SENT);
     memcpy(out, answer->body.data + at, n);
     return (ssize_t)n;
 }
@@ -204,18 +218,23 @@ static struct MHD_Response *response_new(struct http_exchange *exchange)
 /* The answer is there and due: send it, or break off as it says. */
 static enum MHD_Result exchange_send(struct http_exchange *exchange)
 {
+    enum http_outcome outcome = HTTP_SENT;
     exchange->state = EXCHANGE_SENDING;
     if (exchange->answer.ending == HTTP_DROP)
-        exchange->outcome = HTTP_BROKEN;
+        outcome = HTTP_BROKEN;
     else if (is_stopping(exchange->server))
-        exchange->outcome = HTTP_STOPPED;
+        outcome = HTTP_STOPPED;
     else if (client_gone(exchange))
-        exchange->outcome = HTTP_GONE;
-    if (exchange->outcome != HTTP_SENT)
+        outcome = HTTP_GONE;
+    if (outcome != HTTP_SENT) {
+        exchange_settle(exchange, outcome);
         return MHD_NO;
+    }
     struct MHD_Response *response = response_new(exchange);
     if (!response)
         return MHD_NO;
+    if (!exchange->answer.stream && exchange->answer.ending == HTTP_WHOLE)
+        exchange_settle(exchange, HTTP_SENT);
     enum MHD_Result result = MHD_queue_response(
         exchange->connection, (unsigned)exchange->answer.status, response);
     MHD_destroy_response(response);
@@ -266,19 +285,19 @@ enum MHD_Result exchange_step(void *cls, struct MHD_Connection *connection,
 void exchange_over(void *cls, struct MHD_Connection *connection, void **state,
     enum MHD_RequestTerminationCode code)
 {
-    struct http_server *server = cls;
     struct http_exchange *exchange = *state;
+    (void)cls;
     (void)connection;
     *state = NULL;
     if (!exchange)
         return;
-    if (code == MHD_REQUEST_TERMINATED_DAEMON_SHUTDOWN)
-        exchange->outcome = HTTP_STOPPED;
-    else if (code != MHD_REQUEST_TERMINATED_COMPLETED_OK &&
-             exchange->outcome == HTTP_SENT)
-        exchange->outcome = HTTP_GONE;
-    if (exchange->handled && server->done)
-        server->done(server->arg, exchange->answer.note, exchange->outcome);
+    /* Not told yet: a stream without a byte, or a connection that ended early. */
+    if (code == MHD_REQUEST_TERMINATED_COMPLETED_OK)
+        exchange_settle(exchange, HTTP_SENT);
+    else if (code == MHD_REQUEST_TERMINATED_DAEMON_SHUTDOWN)
+        exchange_settle(exchange, HTTP_STOPPED);
+    else
+        exchange_settle(exchange, HTTP_GONE);
     buffer_release(&exchange->body);
     buffer_release(&exchange->answer.body);
     free(exchange->answer.marks);

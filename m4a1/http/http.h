@@ -78,7 +78,8 @@ enum http_outcome {
     HTTP_STOPPED, /* the server was stopped */
 };
 
-/* Called once for every request that the handler saw, when it is over. */
+/* Called once for every request that the handler saw: right before the last byte of its
+ * answer is handed over, or when the connection is found or made to end early. */
 typedef void http_done(void *arg, void *note, enum http_outcome outcome);
 
 struct http_options {

@@ -35,7 +35,7 @@ struct http_exchange {
     int64_t arrived_ns;
     size_t next_mark;
     int handled; /* the handler ran */
-    enum http_outcome outcome;
+    int settled; /* its outcome was told */
 };
 
 /* The callbacks that libmicrohttpd calls. */

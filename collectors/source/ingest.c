@@ -18,8 +18,6 @@ struct ingest {
     const struct ingest_options *options;
     struct ingest_report *report;
     struct pool *pool;
-    struct scene_view *views;
-    size_t n_views;
     struct error *err;
 };
 
@@ -49,21 +47,21 @@ static enum status load_views(struct ingest *in)
     if (s)
         return s;
     query_bind(q, "");
-    in->views = calloc(RECIPE_MAX_VIEWS, sizeof *in->views);
-    if (!in->views)
-        s = error_nomem(in->err, RECIPE_MAX_VIEWS * sizeof *in->views);
+    in->report->views = calloc(RECIPE_MAX_VIEWS, sizeof *in->report->views);
+    if (!in->report->views)
+        s = error_nomem(in->err, RECIPE_MAX_VIEWS * sizeof *in->report->views);
     while (s == OK && (s = query_next(q, in->err)) == OK && query_has_row(q)) {
-        struct scene_view *view = &in->views[in->n_views];
+        struct scene_view *view = &in->report->views[in->report->n_views];
         view->view_id = query_int(q, 0);
         view->name = text_copy(query_text(q, 1));
         view->is_image = text_equal(query_text(q, 2), "image");
         if (!view->name)
             s = error_nomem(in->err, sizeof *view);
-        else if (++in->n_views == RECIPE_MAX_VIEWS)
+        else if (++in->report->n_views == RECIPE_MAX_VIEWS)
             break;
     }
     query_close(q);
-    if (s == OK && !in->n_views)
+    if (s == OK && !in->report->n_views)
         s = error_set(in->err, E_DATA,
             "the store %s has no views; give it a recipe first: m4a1 init STORE --recipe "
             "FILE",
@@ -207,7 +205,7 @@ static enum status finish_scene(struct ingest *in, const struct work *work)
     if (!scene->name)
         return error_nomem(in->err, strlen(work->folder->name));
     report->n_scenes++;
-    const struct scene_content content = { work->folder, in->views, work->sources,
+    const struct scene_content content = { work->folder, in->report->views, work->sources,
         work->at_ms, work->n_instants };
     if (any && !work->folder->failed)
         s = scene_store(in->store, &content, &scene->result, &report->notes, in->err);
@@ -300,8 +298,8 @@ enum status ingest_folder(struct store *store, const struct recipe *recipe,
     struct scene_folders folders = { 0 };
     enum status s = load_views(&in);
     if (s == OK)
-        s = scene_folders_scan(
-            options->folder, in.views, in.n_views, &folders, &report->notes, err);
+        s = scene_folders_scan(options->folder, report->views, report->n_views, &folders,
+            &report->notes, err);
     if (s == OK) {
         int64_t n_files = 0;
         for (size_t i = 0; i < folders.n; i++)
@@ -319,9 +317,6 @@ enum status ingest_folder(struct store *store, const struct recipe *recipe,
         s = judge(report, err);
     pool_free(in.pool);
     scene_folders_release(&folders);
-    for (size_t i = 0; i < in.n_views; i++)
-        free(in.views[i].name);
-    free(in.views);
     return s;
 }
 
@@ -332,6 +327,9 @@ void ingest_report_release(struct ingest_report *report)
         free(report->scenes[i].result.missing);
     }
     free(report->scenes);
+    for (size_t i = 0; i < report->n_views; i++)
+        free(report->views[i].name);
+    free(report->views);
     ingest_notes_release(&report->notes);
     *report = (struct ingest_report) { 0 };
 }

@@ -31,6 +31,8 @@ struct ingest_report {
     size_t n_files, n_files_failed;
     size_t n_new_frames;
     uint64_t new_bytes;
+    struct scene_view *views; /* those in use, in the order of their positions */
+    size_t n_views;
     struct ingest_notes notes;
 };
 

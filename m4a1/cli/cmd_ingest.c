@@ -79,12 +79,11 @@ static void print_notes(const struct ingest_report *report)
             stderr, "%s: %s\n", report->notes.items[i].item, report->notes.items[i].text);
 }
 
-static void print_legend(const struct ingest_report *report, const struct recipe *recipe,
-    const struct sheet *sheet)
+static void print_legend(const struct ingest_report *report, const struct sheet *sheet)
 {
     printf("%s: columns", sheet->path);
-    for (size_t i = 0; i < recipe->n_views; i++)
-        printf("%s %s", i ? "," : "", recipe->views[i].name);
+    for (size_t i = 0; i < report->n_views; i++)
+        printf("%s %s", i ? "," : "", report->views[i].name);
     printf("; gray where a view has no frame; rows from the top:\n");
     for (size_t i = 0; i < sheet->n_rows; i++)
         printf("  %zu %s\n", i + 1, report->scenes[sheet->rows[i]].name);
@@ -176,7 +175,7 @@ static enum status ingest(struct cli *cli, struct store *store,
     } else if (report.n_scenes) {
         print_summary(&report);
         if (sheet.n_rows)
-            print_legend(&report, recipe, &sheet);
+            print_legend(&report, &sheet);
     }
     free(sheet.rows);
     ingest_report_release(&report);

@@ -168,7 +168,7 @@ tests: $(BUILD)/m4a1 $(TESTS)
 fuzzers: $(FUZZERS)
 benches: $(BENCHES)
 objects: $(ALL_SRC:%.c=$(OBJ)/%.o) $(BUILD)/m4a1
-tidy: $(ALL_SRC:%.c=$(OBJ)/%.tidy)
+tidy: $(LIB_SRC:%.c=$(OBJ)/%.tidy) $(CLI_SRC:%.c=$(OBJ)/%.tidy)
 
 # Changes only when the compiler or an option does; then everything is built again.
 $(BUILD)/flags: FORCE

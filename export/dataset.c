@@ -84,8 +84,8 @@ void dataset_free(struct dataset *data)
 
 enum status dataset_set_views(struct dataset *data, size_t n_views, struct error *err)
 {
-    data->views = calloc(n_views, sizeof *data->views);
-    data->privacy = calloc(n_views, sizeof *data->privacy);
+    data->views = calloc(n_views + 1, sizeof *data->views);
+    data->privacy = calloc(n_views + 1, sizeof *data->privacy);
     data->n_views = n_views;
     if (!data->views || !data->privacy)
         return error_nomem(err, n_views * sizeof *data->views);
@@ -323,6 +323,25 @@ enum status dataset_drop_incomplete(
     }
     data->n_sessions = kept;
     return dataset_tidy(data, err);
+}
+
+static int compare_id(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+void dataset_keep(struct dataset *data, const int64_t *ids, size_t n)
+{
+    size_t kept = 0;
+    for (size_t s = 0; s < data->n_sessions; s++) {
+        struct session *session = &data->sessions[s];
+        if (bsearch(&session->id, ids, n, sizeof *ids, compare_id))
+            data->sessions[kept++] = *session;
+        else
+            session_release(session, data->n_views);
+    }
+    data->n_sessions = kept;
 }
 
 /* ---- the digest ---- */

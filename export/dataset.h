@@ -47,7 +47,8 @@ struct turn {
 };
 
 struct session {
-    int64_t id;              /* the authors' id, or the store's session_id */
+    int64_t id;              /* the authors' id, or the store's (from_store.h) */
+    int64_t session_id;      /* its row in the store; 0 = not read from one */
     char identity[HASH_HEX]; /* "" where the source has none */
     char *scene;
     char **image_paths; /* [n_views]; NULL = none */

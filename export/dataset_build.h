@@ -29,6 +29,9 @@ uint32_t interaction_shown(const struct interaction *it);
  * action space has both.  Sets data->simulated. */
 MUST_CHECK enum status dataset_tidy(struct dataset *data, struct error *err);
 
+/* Drop every session whose id is not among the n rising ids; tidy and seal again. */
+void dataset_keep(struct dataset *data, const int64_t *ids, size_t n);
+
 /* What dataset_drop_incomplete() took away. */
 struct left_out {
     size_t sessions;       /* sessions without a complete turn 0 */

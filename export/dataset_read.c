@@ -2,13 +2,56 @@
 #include "export/dataset.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "export/dataset_build.h"
+#include "export/from_store.h"
 #include "export/m4a1_json.h"
+#include "export/manifest.h"
+#include "m4a1/base/files.h"
 #include "m4a1/base/log.h"
+#include "schema/store.h"
+
+static enum status read_store(const char *path, struct dataset **out, struct error *err)
+{
+    struct store *store;
+    enum status s = store_open(path, STORE_READ, &store, err);
+    if (!s)
+        s = dataset_of_store(store, NULL, out, err);
+    store_close(store);
+    return s;
+}
+
+/* An export folder: the sessions of m4a1.json, the views' names and privacy levels of
+ * the manifest. */
+static enum status read_folder(const char *path, struct dataset **out, struct error *err)
+{
+    char *file = path_join(path, EXPORT_DATA_FILE);
+    enum status s = OK;
+    if (!file)
+        return error_nomem(err, strlen(path));
+    if (!file_exists(file))
+        s = error_set(err, E_NOT_FOUND,
+            "%s: a folder without " EXPORT_DATA_FILE
+            "; expected a store, a folder that m4a1 export wrote, or the authors' JSON",
+            path);
+    if (!s)
+        s = m4a1_json_read(file, 0, out, err);
+    free(file);
+    if (!s && (s = manifest_views(path, *out, err))) {
+        dataset_free(*out);
+        *out = NULL;
+    }
+    return s;
+}
 
 enum status dataset_read_all(const char *path, struct dataset **out, struct error *err)
 {
+    *out = NULL;
+    if (file_is_folder(path))
+        return read_folder(path, out, err);
+    if (store_is_database(path))
+        return read_store(path, out, err);
     return m4a1_json_read(path, 0, out, err);
 }
 

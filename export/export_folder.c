@@ -1,0 +1,379 @@
+/* export_folder.c - collect what an export holds, and put it in place whole. */
+#include "export/export_folder.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "export/coverage.h"
+#include "export/from_store.h"
+#include "export/m4a1_json.h"
+#include "export/manifest.h"
+#include "export/split.h"
+#include "m4a1/base/files.h"
+#include "m4a1/base/text.h"
+
+#define SPLIT_FILE_MAX ((size_t)64 << 20)
+#define CARD_MAX ((size_t)1 << 20)
+
+struct exporter {
+    struct store *store;
+    const struct export_options *options;
+    struct export_counts *counts;
+    struct dataset *data;
+    struct session_numbers numbers;
+    struct json *manifest;
+    char *folder; /* the temporary one */
+};
+
+/* ---- what is exported ---- */
+
+static int compare_ids(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Leave only the sessions of the split. */
+static enum status keep_split(struct exporter *e, struct error *err)
+{
+    struct split split;
+    struct split_info info;
+    enum status s =
+        split_load(e->store, e->options->split, &e->numbers, &split, &info, err);
+    if (s)
+        return s;
+    size_t n = split.n_train + split.n_test;
+    int64_t *ids = calloc(n + 1, sizeof *ids);
+    if (ids) {
+        memcpy(ids, split.train, split.n_train * sizeof *ids);
+        memcpy(ids + split.n_train, split.test, split.n_test * sizeof *ids);
+        qsort(ids, n, sizeof *ids, compare_ids);
+        dataset_keep(e->data, ids, n);
+    } else {
+        s = error_nomem(err, n * sizeof *ids);
+    }
+    free(ids);
+    split_release(&split);
+    split_info_release(&info);
+    return s;
+}
+
+static enum status gather(struct exporter *e, struct error *err)
+{
+    struct coverage c;
+    enum status s;
+    if ((s = dataset_of_snapshot(e->store, e->options->association, &e->data, err)) ||
+        (s = session_numbers_read(e->store, &e->numbers, err)))
+        return s;
+    if (e->options->split && (s = keep_split(e, err)))
+        return s;
+    s = e->options->include_incomplete
+            ? dataset_tidy(e->data, err)
+            : dataset_drop_incomplete(e->data, &e->counts->left, err);
+    if (s || (s = dataset_seal(e->data, err)) || (s = coverage_count(e->data, &c, err)))
+        return s;
+    e->counts->sessions = c.sessions;
+    e->counts->turns = c.turns;
+    e->counts->fan_out = c.fan_out;
+    e->counts->simulated = c.simulated;
+    if (c.sessions == 0)
+        return error_set(err, E_ARG,
+            "export: the store %s has no complete session: %zu have a first turn without "
+            "an answer or a score; m4a1 status says what is to be done "
+            "(--include-incomplete exports them as they are)",
+            store_path(e->store), e->counts->left.sessions);
+    return OK;
+}
+
+/* ---- the files of a folder ---- */
+
+static enum status write_file(
+    struct exporter *e, const char *name, const struct buffer *content, struct error *err)
+{
+    char *path = path_join(e->folder, name);
+    enum status s = buffer_status(content, name, err);
+    if (!s && !path)
+        s = error_nomem(err, strlen(name));
+    if (!s)
+        s = file_write(path, buffer_str(content), content->len, err);
+    if (!s)
+        e->counts->bytes += content->len;
+    free(path);
+    return s;
+}
+
+static enum status write_listed(
+    struct exporter *e, const char *name, const struct buffer *content, struct error *err)
+{
+    enum status s = write_file(e, name, content, err);
+    return s ? s : manifest_add_file(e->manifest, name, content, err);
+}
+
+static enum status write_data(struct exporter *e, struct error *err)
+{
+    struct buffer text;
+    buffer_init(&text, M4A1_JSON_MAX);
+    enum status s = m4a1_json_print(e->data, &text, err);
+    if (!s)
+        s = write_listed(e, EXPORT_DATA_FILE, &text, err);
+    buffer_release(&text);
+    return s;
+}
+
+/* Append the ids that are exported; *left counts those that are not. */
+static void add_ids(const struct dataset *data, const int64_t *ids, size_t n,
+    struct buffer *out, size_t *kept, size_t *left)
+{
+    *kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!dataset_session(data, ids[i])) {
+            ++*left;
+            continue;
+        }
+        buffer_printf(out, "%s%lld", (*kept)++ ? ", " : "", (long long)ids[i]);
+    }
+}
+
+struct split_text {
+    struct buffer text;
+    size_t n_train, n_test, left;
+};
+
+static enum status print_split(struct exporter *e, const char *name,
+    const struct split *split, const struct split_info *info, struct split_text *out,
+    struct error *err)
+{
+    struct buffer *b = &out->text;
+    struct json *head = json_new_object();
+    enum status s = OK;
+    if (!json_set_text(head, "name", name) || !json_set_text(head, "rule", info->rule) ||
+        !json_set_int(head, "seed", info->seed) ||
+        !json_set_text(head, "sha256", info->sha256))
+        s = error_nomem(err, 256);
+    if (!s)
+        s = json_print(head, JSON_COMPACT, b, err);
+    json_free(head);
+    if (s)
+        return s;
+    b->len--; // the object goes on
+    buffer_add_str(b, ",\n \"train\": [");
+    add_ids(e->data, split->train, split->n_train, b, &out->n_train, &out->left);
+    buffer_add_str(b, "],\n \"test\": [");
+    add_ids(e->data, split->test, split->n_test, b, &out->n_test, &out->left);
+    buffer_printf(b, "],\n \"left_out\": %zu}\n", out->left);
+    return OK;
+}
+
+static enum status list_split(struct exporter *e, const char *name,
+    const struct split_info *info, const struct split_text *text, struct error *err)
+{
+    struct json *row = json_add_object(manifest_list(e->manifest, "splits"));
+    if (json_set_text(row, "name", name) && json_set_text(row, "rule", info->rule) &&
+        json_set_int(row, "seed", info->seed) &&
+        json_set_text(row, "sha256", info->sha256) &&
+        json_set_int(row, "train", (int64_t)text->n_train) &&
+        json_set_int(row, "test", (int64_t)text->n_test) &&
+        json_set_int(row, "left_out", (int64_t)text->left))
+        return OK;
+    return error_nomem(err, 256);
+}
+
+static enum status write_split(struct exporter *e, const char *name, struct error *err)
+{
+    struct split split;
+    struct split_info info;
+    struct split_text out = { .n_train = 0 };
+    enum status s = split_check_name(name, err);
+    if (s || (s = split_load(e->store, name, &e->numbers, &split, &info, err)))
+        return s;
+    buffer_init(&out.text, SPLIT_FILE_MAX);
+    char *file = text_format("splits/%s.json", name);
+    s = file ? print_split(e, name, &split, &info, &out, err) : error_nomem(err, 64);
+    if (!s)
+        s = write_listed(e, file, &out.text, err);
+    if (!s)
+        s = list_split(e, name, &info, &out, err);
+    e->counts->splits++;
+    free(file);
+    buffer_release(&out.text);
+    split_release(&split);
+    split_info_release(&info);
+    return s;
+}
+
+static enum status write_splits(struct exporter *e, struct error *err)
+{
+    char **names;
+    size_t n;
+    enum status s = split_names(e->store, &names, &n, err);
+    if (s)
+        return s;
+    char *folder = path_join(e->folder, "splits");
+    if (!folder)
+        s = error_nomem(err, 64);
+    if (!s && n)
+        s = folder_make(folder, err);
+    for (size_t i = 0; i < n && !s; i++) {
+        if (!e->options->split || strcmp(names[i], e->options->split) == 0)
+            s = write_split(e, names[i], err);
+    }
+    free(folder);
+    folder_list_free(names, n);
+    return s;
+}
+
+static enum status write_card_and_manifest(struct exporter *e, struct error *err)
+{
+    struct buffer text;
+    buffer_init(&text, CARD_MAX);
+    enum status s = manifest_card(e->manifest, &text, err);
+    if (!s)
+        s = write_listed(e, "README.md", &text, err);
+    buffer_release(&text);
+    buffer_init(&text, SPLIT_FILE_MAX);
+    if (!s)
+        s = json_print(e->manifest, JSON_PRETTY, &text, err);
+    buffer_add_char(&text, '\n');
+    if (!s)
+        s = write_file(e, EXPORT_MANIFEST_FILE, &text, err);
+    buffer_release(&text);
+    return s;
+}
+
+/* ---- putting it in place ---- */
+
+/* Remove a folder of ours: files, and folders of files. */
+static void remove_folder(const char *folder)
+{
+    char **names;
+    size_t n;
+    if (folder_list(folder, &names, &n, NULL) == OK) {
+        for (size_t i = 0; i < n; i++) {
+            char *path = path_join(folder, names[i]);
+            if (path && file_is_folder(path))
+                remove_folder(path);
+            else if (path)
+                unlink(path);
+            free(path);
+        }
+        folder_list_free(names, n);
+    }
+    rmdir(folder);
+}
+
+static void sync_parent(const char *path)
+{
+    char *parent = text_format("%s/..", path);
+    int fd = parent ? open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
+    free(parent);
+}
+
+static enum status check_target(const char *path, int force, struct error *err)
+{
+    if (!file_exists(path))
+        return OK;
+    if (!force)
+        return error_set(err, E_ARG,
+            "%s is there already; --force replaces an export that stands there", path);
+    if (file_is_folder(path) && !manifest_is_there(path))
+        return error_set(err, E_ARG,
+            "%s is a folder, but not one that m4a1 export wrote (no " EXPORT_MANIFEST_FILE
+            " of ours), so it is not replaced; name another",
+            path);
+    return OK;
+}
+
+/* The old export goes away only once the new one stands complete beside it. */
+static enum status replace(const char *from, const char *to, struct error *err)
+{
+    char *old = text_format("%s.old-%ld", to, (long)getpid());
+    int was_there = file_exists(to);
+    enum status s = old ? OK : error_nomem(err, strlen(to));
+    if (!s && was_there && rename(to, old) != 0)
+        s = error_errno(err, "cannot move %s away", to);
+    if (!s && rename(from, to) != 0) {
+        s = error_errno(err, "cannot put %s in place", to);
+        if (was_there && rename(old, to) != 0)
+            error_prefix(err, "the old export stands at %s: ", old);
+    }
+    if (!s)
+        sync_parent(to);
+    if (!s && was_there) {
+        if (file_is_folder(old))
+            remove_folder(old);
+        else
+            unlink(old);
+    }
+    free(old);
+    return s;
+}
+
+static enum status write_folder(struct exporter *e, const char *path, struct error *err)
+{
+    e->folder = text_format("%s.partial-%ld", path, (long)getpid());
+    if (!e->folder)
+        return error_nomem(err, strlen(path));
+    if (file_exists(e->folder))
+        remove_folder(e->folder); // of a process with our number that was killed
+    enum status s;
+    if (!(s = folder_make(e->folder, err)) && !(s = write_data(e, err)) &&
+        !(s = write_splits(e, err)) && !(s = write_card_and_manifest(e, err)))
+        s = replace(e->folder, path, err);
+    if (s)
+        remove_folder(e->folder);
+    return s;
+}
+
+static enum status write_one_file(struct exporter *e, const char *path, struct error *err)
+{
+    struct buffer text;
+    buffer_init(&text, M4A1_JSON_MAX);
+    enum status s = m4a1_json_print(e->data, &text, err);
+    if (!s)
+        s = file_write(path, buffer_str(&text), text.len, err);
+    e->counts->bytes = text.len;
+    buffer_release(&text);
+    return s;
+}
+
+static enum status export_snapshot(
+    struct exporter *e, const char *path, struct error *err)
+{
+    enum status s = gather(e, err);
+    if (s)
+        return s;
+    if (text_ends(path, ".json"))
+        return write_one_file(e, path, err);
+    s = manifest_build(e->store, e->data, &e->counts->left, &e->manifest, err);
+    return s ? s : write_folder(e, path, err);
+}
+
+enum status export_store(struct store *store, const char *path,
+    const struct export_options *options, struct export_counts *counts, struct error *err)
+{
+    *counts = (struct export_counts) { 0 };
+    struct exporter e = { .store = store, .options = options, .counts = counts };
+    char *target = text_copy(path);
+    if (!target)
+        return error_nomem(err, strlen(path));
+    for (size_t n = strlen(target); n > 1 && target[n - 1] == '/'; n--)
+        target[n - 1] = '\0';
+    enum status s = check_target(target, options->force, err);
+    if (!s && !(s = snapshot_begin(store, err))) {
+        s = export_snapshot(&e, target, err);
+        store_rollback(store);
+    }
+    dataset_free(e.data);
+    session_numbers_release(&e.numbers);
+    json_free(e.manifest);
+    free(e.folder);
+    free(target);
+    return s;
+}

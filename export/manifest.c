@@ -1,0 +1,305 @@
+/* manifest.c - build and read manifest.json. */
+#include "export/manifest.h"
+
+#include <gnu/libc-version.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "export/coverage.h"
+#include "m4a1/base/clock.h"
+#include "m4a1/base/files.h"
+#include "m4a1/base/text.h"
+#include "schema/query.h"
+
+#define MANIFEST_MAX ((size_t)64 << 20)
+
+struct builder {
+    struct store *store;
+    const struct dataset *data;
+    struct json *root;
+    int ok; /* no value was lost to a lack of memory */
+};
+
+static struct json *keep(struct builder *b, struct json *j)
+{
+    b->ok = b->ok && j;
+    return j;
+}
+
+static void set_count(struct builder *b, struct json *j, const char *key, size_t n)
+{
+    keep(b, json_set_int(j, key, (int64_t)n));
+}
+
+/* ---- rows of the store as objects ---- */
+
+static enum status set_column(struct builder *b, struct json *row, const struct query *q,
+    int column, const char *key, char type, struct error *err)
+{
+    char when[32];
+    struct json *j;
+    if (query_is_null(q, column)) {
+        keep(b, json_set_null(row, key));
+        return OK;
+    }
+    switch (type) {
+    case 'i': keep(b, json_set_int(row, key, query_int(q, column))); return OK;
+    case 'm': // milliseconds since 1970, shown as a date
+        clock_iso8601(query_int(q, column), when, sizeof when);
+        keep(b, json_set_text(row, key, when));
+        return OK;
+    case 'j': { // JSON text
+        const char *text = query_text(q, column);
+        enum status s = json_parse(text, strlen(text), key, 0, &j, err);
+        if (!s)
+            keep(b, json_set_copy(row, key, j));
+        json_free(j);
+        return s;
+    }
+    default: keep(b, json_set_text(row, key, query_text(q, column))); return OK;
+    }
+}
+
+/* Add an object a row to list; keys name the columns, one letter of types each. */
+static enum status add_rows(struct builder *b, struct json *list, const char *sql,
+    const char *const *keys, const char *types, struct error *err)
+{
+    struct query *q;
+    enum status s = query_open(b->store, sql, &q, err);
+    if (s)
+        return s;
+    while (!(s = query_next(q, err)) && query_has_row(q)) {
+        struct json *row = keep(b, json_add_object(list));
+        for (int i = 0; types[i] && !s; i++)
+            s = set_column(b, row, q, i, keys[i], types[i], err);
+        if (s)
+            break;
+    }
+    query_close(q);
+    return s;
+}
+
+/* ---- the parts ---- */
+
+static enum status set_store(struct builder *b, struct error *err)
+{
+    static const char *const keys[] = { "name", "created", "created_by", "licence",
+        "consent" };
+    struct query *q;
+    enum status s = query_open(b->store,
+        "SELECT name, created_ms, created_by, licence, consent FROM store", &q, err);
+    if (s)
+        return s;
+    struct json *store = keep(b, json_set_object(b->root, "store"));
+    s = query_next(q, err);
+    for (int i = 0; i < 5 && !s && query_has_row(q); i++)
+        s = set_column(b, i < 3 ? store : b->root, q, i, keys[i], "tmttt"[i], err);
+    query_close(q);
+    return s;
+}
+
+static enum status set_libraries(struct builder *b, struct error *err)
+{
+    struct query *q;
+    enum status s = query_open(b->store, "SELECT sqlite_version()", &q, err);
+    if (s)
+        return s;
+    struct json *libraries = keep(b, json_set_object(b->root, "libraries"));
+    s = query_next(q, err);
+    if (!s && query_has_row(q))
+        keep(b, json_set_text(libraries, "sqlite", query_text(q, 0)));
+    keep(b, json_set_text(libraries, "glibc", gnu_get_libc_version()));
+    query_close(q);
+    return s;
+}
+
+static enum status set_counts(
+    struct builder *b, const struct left_out *left, struct error *err)
+{
+    struct coverage c;
+    enum status s = coverage_count(b->data, &c, err);
+    keep(b, json_set_bool(b->root, "simulated", b->data->simulated));
+    struct json *j = keep(b, json_set_object(b->root, "counts"));
+    set_count(b, j, "sessions", c.sessions);
+    set_count(b, j, "imported_sessions", c.imported);
+    set_count(b, j, "censored_sessions", c.censored);
+    set_count(b, j, "scenes", c.scenes);
+    set_count(b, j, "tasks", b->data->n_tasks);
+    set_count(b, j, "prompts", c.prompts);
+    set_count(b, j, "turns", c.turns);
+    set_count(b, j, "fan_out", c.fan_out);
+    set_count(b, j, "answers", c.answered);
+    set_count(b, j, "scored", c.scored);
+    set_count(b, j, "refused", c.refused);
+    set_count(b, j, "simulated_answers", c.simulated);
+    set_count(b, j, "turns_with_associations", c.associated);
+    j = keep(b, json_set_object(b->root, "left_out"));
+    set_count(b, j, "sessions_without_a_complete_turn", left->sessions);
+    set_count(b, j, "turns_without_an_answer", left->turns_unasked);
+    set_count(b, j, "turns_without_a_score", left->turns_unscored);
+    set_count(b, j, "turns_behind_those", left->turns_behind);
+    set_count(b, j, "fan_out_incomplete", left->fan_out);
+    return s;
+}
+
+static void set_names(struct builder *b)
+{
+    struct json *tasks = keep(b, json_set_array(b->root, "tasks"));
+    for (size_t i = 0; i < b->data->n_tasks; i++)
+        keep(b, json_add_text(tasks, b->data->tasks[i]));
+}
+
+static enum status set_rows(struct builder *b, struct error *err)
+{
+    static const char *const views[] = { "name", "kind", "privacy" };
+    static const char *const llms[] = { "name", "role", "identity", "facts" };
+    static const char *const prices[] = { "llm", "valid_from", "input_pusd",
+        "cache_read_pusd", "cache_write_pusd", "output_pusd", "source" };
+    static const char *const recipes[] = { "name", "sha256" };
+    static const char *const models[] = { "model", "values" };
+    static const char *const scenes[] = { "name", "licence", "consent" };
+    enum status s;
+    struct json *list = keep(b, json_set_array(b->root, "views"));
+    if ((s = add_rows(b, list, "SELECT name, kind, privacy FROM view ORDER BY position",
+             views, "tti", err)))
+        return s;
+    list = keep(b, json_set_array(b->root, "llms"));
+    if ((s = add_rows(b, list,
+             "SELECT name, role, identity, facts FROM llm l WHERE EXISTS"
+             " (SELECT 1 FROM call c WHERE c.llm_id = l.llm_id) ORDER BY llm_id",
+             llms, "tttj", err)))
+        return s;
+    // Price rows that were valid when some answer was asked for.
+    list = keep(b, json_set_array(b->root, "prices"));
+    if ((s = add_rows(b, list,
+             "SELECT l.name, p.valid_from_ms, p.input_pusd, p.cache_read_pusd,"
+             " p.cache_write_pusd, p.output_pusd, p.source"
+             " FROM price p JOIN llm l USING (llm_id) WHERE p.price_id IN"
+             " (SELECT (SELECT q.price_id FROM price q WHERE q.llm_id = c.llm_id"
+             "   AND q.valid_from_ms <= a.sent_ms ORDER BY q.valid_from_ms DESC LIMIT 1)"
+             "  FROM response r JOIN attempt a USING (attempt_id)"
+             "  JOIN call c ON c.call_id = r.call_id)"
+             " ORDER BY l.llm_id, p.valid_from_ms",
+             prices, "tmiiiit", err)))
+        return s;
+    list = keep(b, json_set_array(b->root, "recipes"));
+    if ((s = add_rows(b, list, "SELECT name, sha256 FROM recipe ORDER BY recipe_id",
+             recipes, "tt", err)))
+        return s;
+    list = keep(b, json_set_array(b->root, "association_models"));
+    if ((s = add_rows(b, list,
+             "SELECT model, count(*) FROM association GROUP BY model ORDER BY model",
+             models, "ti", err)))
+        return s;
+    list = keep(b, json_set_array(b->root, "scenes_with_their_own_terms"));
+    return add_rows(b, list,
+        "SELECT name, licence, consent FROM scene"
+        " WHERE licence IS NOT NULL OR consent IS NOT NULL ORDER BY name",
+        scenes, "ttt", err);
+}
+
+enum status manifest_build(struct store *store, const struct dataset *data,
+    const struct left_out *left, struct json **out, struct error *err)
+{
+    struct builder b = { store, data, json_new_object(), 1 };
+    enum status s;
+    *out = NULL;
+    keep(&b, b.root);
+    keep(&b, json_set_int(b.root, "m4a1_export", EXPORT_FORMAT));
+    keep(&b, json_set_text(b.root, "tool", "m4a1 " M4A1_VERSION));
+    if (!(s = set_libraries(&b, err)) && !(s = set_store(&b, err)) &&
+        !(s = set_counts(&b, left, err))) {
+        keep(&b, json_set_text(b.root, "digest", data->digest));
+        set_names(&b);
+        s = set_rows(&b, err);
+    }
+    keep(&b, json_set_array(b.root, "splits"));
+    keep(&b, json_set_array(b.root, "files"));
+    if (!s && !b.ok)
+        s = error_nomem(err, sizeof b);
+    if (s)
+        json_free(b.root);
+    else
+        *out = b.root;
+    return s;
+}
+
+struct json *manifest_list(struct json *manifest, const char *key)
+{
+    // The manifest is ours to change, and so is what hangs in it.
+    return (struct json *)(uintptr_t)json_get(manifest, key);
+}
+
+enum status manifest_add_file(struct json *manifest, const char *name,
+    const struct buffer *content, struct error *err)
+{
+    char hash[HASH_HEX];
+    struct builder b = { .ok = 1 };
+    hash_hex(buffer_str(content), content->len, hash);
+    struct json *file = keep(&b, json_add_object(manifest_list(manifest, "files")));
+    keep(&b, json_set_text(file, "path", name));
+    keep(&b, json_set_int(file, "bytes", (int64_t)content->len));
+    keep(&b, json_set_text(file, "sha256", hash));
+    return b.ok ? OK : error_nomem(err, sizeof b);
+}
+
+/* ---- reading ---- */
+
+static enum status manifest_read(const char *folder, struct json **out, struct error *err)
+{
+    *out = NULL;
+    char *path = path_join(folder, EXPORT_MANIFEST_FILE);
+    if (!path)
+        return error_nomem(err, strlen(folder));
+    enum status s = json_read_file(path, MANIFEST_MAX, JSON_UNIQUE_KEYS, out, err);
+    int64_t format = json_int(json_get(*out, "m4a1_export"), 0);
+    if (!s && format != EXPORT_FORMAT)
+        s = error_set(err, E_DATA,
+            "%s: expected a manifest of m4a1 export, \"m4a1_export\": %d, found %lld%s",
+            path, EXPORT_FORMAT, (long long)format,
+            format > EXPORT_FORMAT ? "; a newer m4a1 wrote it" : "");
+    if (s) {
+        json_free(*out);
+        *out = NULL;
+    }
+    free(path);
+    return s;
+}
+
+int manifest_is_there(const char *folder)
+{
+    struct json *manifest;
+    enum status s = manifest_read(folder, &manifest, NULL);
+    json_free(manifest);
+    return s == OK;
+}
+
+enum status manifest_views(const char *folder, struct dataset *data, struct error *err)
+{
+    struct json *manifest;
+    enum status s = manifest_read(folder, &manifest, err);
+    if (s == E_NOT_FOUND)
+        return OK;
+    if (s)
+        return s;
+    const struct json *views = json_get(manifest, "views");
+    if (json_size(views) != data->n_views)
+        s = error_set(err, E_DATA,
+            "%s/" EXPORT_MANIFEST_FILE ": %zu views, but " EXPORT_DATA_FILE
+            " has %zu; the files are not of one export",
+            folder, json_size(views), data->n_views);
+    size_t v = 0;
+    for (const struct json *c = json_first(views); c && !s; c = json_next(c), v++) {
+        char *name = text_copy(json_text(json_get(c, "name"), data->views[v]));
+        if (!name) {
+            s = error_nomem(err, 64);
+            break;
+        }
+        free(data->views[v]);
+        data->views[v] = name;
+        data->privacy[v] = (int)json_int(json_get(c, "privacy"), 1);
+    }
+    json_free(manifest);
+    return s;
+}

@@ -73,8 +73,9 @@ enum status ledger_n_failed(
 {
     int64_t n = 0;
     enum status s = store_int(store, 0, &n, err,
-        "SELECT count(*) FROM attempt WHERE call_id = ?1 AND status = 'failed' AND"
-        " attempt_id > coalesce((SELECT max(attempt_id) FROM attempt"
+        "SELECT count(*) FROM attempt WHERE call_id = ?1 AND status = 'failed'"
+        " AND error_class <> 'stale_connection' AND attempt_id > coalesce((SELECT "
+        "max(attempt_id) FROM attempt"
         " WHERE call_id = ?1 AND final), 0)",
         "i", call_id);
     *out = (int)n;

@@ -1,0 +1,180 @@
+/* engine_settle.c - what follows from the outcome of one attempt. */
+#include "collectors/engine_private.h"
+
+#include <stdio.h>
+
+#include "collectors/ledger.h"
+#include "collectors/llm/retry.h"
+#include "m4a1/base/clock.h"
+#include "m4a1/base/log.h"
+#include "m4a1/base/text.h"
+
+#define LONGEST_WAIT_NS (600 * SECOND_NS) /* asked for more, the llm is left alone */
+
+static enum pace_outcome outcome_of(enum failure failure)
+{
+    switch (failure) {
+    case FAILURE_CONNECT:
+    case FAILURE_NETWORK:
+    case FAILURE_TIMEOUT:
+    case FAILURE_TRUNCATED:
+    case FAILURE_SERVER: return PACE_BROKEN;
+    case FAILURE_RATE_LIMIT: return PACE_LIMITED;
+    case FAILURE_STALE:
+    case FAILURE_ABORTED:
+    case FAILURE_KILLED:
+    case FAILURE_UNMARKED: return PACE_NEUTRAL;
+    default: return PACE_ANSWERED;
+    }
+}
+
+static int64_t n_used_tokens(const struct answer *a)
+{
+    if (a->failure != FAILURE_NONE)
+        return a->failure == FAILURE_CONNECT ? 0 : TOKENS_UNKNOWN;
+    if (a->input_tokens < 0 || a->output_tokens < 0 || a->reasoning_tokens < 0)
+        return TOKENS_UNKNOWN;
+    return a->input_tokens + a->output_tokens + a->reasoning_tokens;
+}
+
+static int64_t at_least_0(int64_t n)
+{
+    return n > 0 ? n : 0;
+}
+
+static enum status settle_money(
+    struct engine *e, struct lane *lane, const struct job *job, struct error *err)
+{
+    struct price price;
+    enum status s = ledger_price(e->store, job->llm->llm_id, job->sent_ms, &price, err);
+    if (s != OK)
+        return s;
+    int64_t counted = ledger_counted_pusd(job, &price);
+    int64_t reserved = at_least_0(job->reserved_pusd);
+    e->reserved_pusd -= reserved;
+    e->spent_pusd += counted - reserved;
+    if (counted > reserved && job->reserved_pusd >= 0)
+        log_warn("call %lld cost more than was reserved for it: image_tokens of llm %s "
+                 "may be too low",
+            (long long)job->call_id, job->llm->name);
+    int64_t cost = ledger_cost_pusd(job, &price);
+    if (cost >= 0)
+        lane->figures.cost_pusd += cost;
+    else if (job->answer.failure == FAILURE_NONE)
+        lane->figures.n_cost_unknown++;
+    return OK;
+}
+
+static void count_answer(struct lane *lane, const struct job *job)
+{
+    struct engine_llm *f = &lane->figures;
+    const struct answer *a = &job->answer;
+    const struct exchange *ex = &job->exchange;
+    f->n_answered++;
+    f->input_tokens += at_least_0(a->input_tokens) + at_least_0(a->cache_read_tokens) +
+                       at_least_0(a->cache_write_tokens);
+    f->output_tokens += at_least_0(a->output_tokens) + at_least_0(a->reasoning_tokens);
+    f->latency_ns += ex->last_byte_mono_ns - ex->sent_mono_ns;
+}
+
+static void show(struct engine *e, int n_done)
+{
+    char note[96], usd[32];
+    text_usd((double)e->spent_pusd / 1e12, usd, sizeof usd);
+    snprintf(note, sizeof note, "%lld failed, %s", (long long)e->result->n_failed, usd);
+    progress_step(e->o->progress, n_done, note);
+}
+
+/* What a failure means for the llm as a whole. */
+static void judge_server(struct engine *e, struct lane *lane, const struct job *job)
+{
+    enum failure failure = job->answer.failure;
+    int http_status = job->exchange.http_status;
+    if (failure == FAILURE_QUOTA || http_status == 401 || http_status == 404) {
+        // Every other call of this llm would fail the same way, and for good.
+        lane->is_refused = 1;
+        log_warn("llm %s: %s; its other calls are left for a later run", job->llm->name,
+            job->answer.error);
+    }
+    if (failure == FAILURE_UNMARKED && http_status < 500 && http_status != 429) {
+        e->is_unmarked = e->is_stopping = 1;
+        log_error("%s: %s", lane->url, job->answer.error);
+    }
+}
+
+/* Whether and when the call is asked again. */
+static int plan_next(struct engine *e, struct lane *lane, const struct job *job)
+{
+    enum failure failure = job->answer.failure;
+    const char *headers = buffer_str(&job->exchange.headers);
+    int http_status = job->exchange.http_status;
+    int64_t now_ns = clock_mono_ns(), now_ms = clock_wall_ms();
+    int max_attempts = e->o->max_attempts ? e->o->max_attempts : job->llm->max_attempts;
+    int n_failed = job->n_failed + (failure != FAILURE_STALE);
+    if (failure == FAILURE_ABORTED)
+        return 0;
+    if (failure != FAILURE_UNMARKED && retry_is_final(failure, http_status, headers))
+        return 1;
+    int64_t wait =
+        failure == FAILURE_STALE ? 0 : retry_wait_ns(n_failed, headers, now_ms, &e->rng);
+    if (wait > LONGEST_WAIT_NS) {
+        lane->is_refused = 1;
+        log_warn("llm %s asks to wait for %lld s; its calls are left for a later run",
+            job->llm->name, (long long)(wait / SECOND_NS));
+        return 0;
+    }
+    if (n_failed >= max_attempts)
+        return failure != FAILURE_UNMARKED;
+    struct lane_retry retry = { { job->call_id, job->block, job->order }, n_failed,
+        now_ns + wait };
+    lane_wait(lane, &retry);
+    return 0;
+}
+
+static enum status settle_failure(
+    struct engine *e, struct lane *lane, const struct job *job, struct error *err)
+{
+    judge_server(e, lane, job);
+    int is_final = plan_next(e, lane, job);
+    log_debug("call %lld, attempt %lld: %s: %s", (long long)job->call_id,
+        (long long)job->number, failure_names[job->answer.failure], job->answer.error);
+    e->result->n_attempts_failed++;
+    lane->figures.n_attempts_failed++;
+    e->result->n_failed += is_final;
+    lane->figures.n_failed += is_final;
+    show(e, is_final);
+    return ledger_close(e->store, job, is_final, err);
+}
+
+static enum status settle_answer(
+    struct engine *e, struct lane *lane, const struct job *job, struct error *err)
+{
+    enum status s = ledger_close(e->store, job, 0, err);
+    if (s == OK)
+        s = ready_answered(e->store, &e->scope, job->call_id, err);
+    for (size_t i = 0; i < e->n_lanes; i++)
+        e->lanes[i].head_is_known = 0;
+    e->result->n_answered++;
+    count_answer(lane, job);
+    show(e, 1);
+    return s;
+}
+
+enum status engine_settle(struct engine *e, struct job *job, struct error *err)
+{
+    struct lane *lane = job->lane;
+    const char *headers = buffer_str(&job->exchange.headers);
+    enum failure failure = job->answer.failure;
+    int64_t asked = retry_exhausted_ns(headers);
+    if (failure == FAILURE_RATE_LIMIT && retry_after_ns(headers, clock_wall_ms()) > asked)
+        asked = retry_after_ns(headers, clock_wall_ms());
+    e->n_in_flight--;
+    pace_done(&lane->pace, outcome_of(failure),
+        job->max_input_tokens + job->max_output_tokens, n_used_tokens(&job->answer),
+        asked, clock_mono_ns());
+    enum status s = settle_money(e, lane, job, err);
+    if (s != OK)
+        return s;
+    return failure == FAILURE_NONE ? settle_answer(e, lane, job, err)
+                                   : settle_failure(e, lane, job, err);
+}

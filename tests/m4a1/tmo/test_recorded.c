@@ -1,0 +1,156 @@
+/* test_recorded.c - sessions as numbers, against the authors' own encoding. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "m4a1/tmo/recorded.h"
+#include "tests/support/tmo_data.h"
+
+#define NEAR(a, b) assert_true(fabs((a) - (b)) <= 1e-9)
+
+static struct recorded *build(const struct dataset *data, size_t tau)
+{
+    struct recorded *rec;
+    struct error err = ERROR_INIT;
+    enum status s = recorded_build(data, 0, 1, tau, &rec, &err);
+    if (s)
+        print_message("%s\n", err.msg);
+    assert_int_equal(s, OK);
+    return rec;
+}
+
+static void check_session(const struct recorded *rec, const struct json *expected)
+{
+    const struct space *space = &rec->space;
+    size_t i = recorded_find(rec, json_int(json_get(expected, "id"), -1));
+    assert_true(i < rec->n_sessions);
+    const struct json *states = json_get(expected, "states");
+    assert_int_equal(json_size(states), rec->sessions[i].n_turns);
+    for (size_t t = 0; t < json_size(states); t++) {
+        size_t turn = rec->sessions[i].first + t;
+        const struct json *obs = json_at(states, t);
+        assert_int_equal(json_size(obs), space->n_states);
+        for (size_t j = 0; j < space->n_states; j++)
+            assert_int_equal(rec->observations[turn * space->n_states + j],
+                json_int(json_at(obs, j), 99));
+        int16_t bits[SPACE_MAX_VIEWS + 1];
+        const struct json *action = json_at(json_get(expected, "actions"), t);
+        space_action_bits(space, (size_t)rec->actions[turn], bits);
+        for (size_t j = 0; j <= space->n_views; j++)
+            assert_int_equal(bits[j], json_int(json_at(action, j), 99));
+        NEAR(rec->scores[turn],
+            json_number(json_at(json_get(expected, "rewards"), t), NAN));
+        const struct json *views = json_at(json_get(expected, "association"), t);
+        for (size_t j = 0; j < space->n_views; j++)
+            NEAR(rec->associations[turn * space->n_views + j],
+                json_number(json_at(views, j), NAN));
+    }
+}
+
+static void test_golden(void **state)
+{
+    (void)state;
+    struct json *golden = golden_json("golden/tmo/episodes.json");
+    struct dataset *data = golden_dataset();
+    if (!golden || !data) {
+        print_message("no shared golden/tmo/episodes.json or public data\n");
+        skip();
+    }
+    static const size_t taus[] = { 3, 5, 7 };
+    for (size_t i = 0; i < 3; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "time_span_%zu", taus[i]);
+        const struct json *sessions = json_get(golden, key);
+        assert_int_equal(json_size(sessions), 10);
+        struct recorded *rec = build(data, taus[i]);
+        assert_int_equal(rec->n_turns, 352);
+        assert_int_equal(rec->n_unscored + rec->n_other_llm + rec->n_unassociated, 0);
+        for (const struct json *s = json_first(sessions); s; s = json_next(s))
+            check_session(rec, s);
+        recorded_free(rec);
+    }
+    dataset_free(data);
+    json_free(golden);
+}
+
+/* Views accumulate in the dialogue, but the encoding has them only where the answer
+ * brought new ones; a refusal counts 0. */
+static void test_encoding_of_views_and_refusals(void **state)
+{
+    (void)state;
+    struct dataset *data = text_dataset(
+        "[{\"id\": 7, \"image_paths\": [\"Scenario_1_Modality_0_Activity_1.jpg\","
+        "\"Scenario_1_Modality_1_Activity_1.jpg\"], \"interactions\": ["
+        "{\"question\": \"q\", \"task_cat\": \"b\", \"action\": 1, \"image_index\": [1],"
+        "\"answer\": \"yes\", \"score\": 2, \"interaction_time\": 1, \"usage_cost\": 0},"
+        "{\"question\": \"q\", \"task_cat\": \"a\", \"action\": 1, \"image_index\": null,"
+        "\"answer\": \"I'm sorry\", \"score\": 1, \"interaction_time\": 1, "
+        "\"usage_cost\": 0},"
+        "{\"question\": \"q\", \"task_cat\": \"a\", \"action\": 1, \"image_index\": [1, "
+        "0],"
+        "\"answer\": \"yes\", \"score\": 1, \"interaction_time\": 1, \"usage_cost\": 0},"
+        "{\"question\": \"q\", \"task_cat\": \"a\", \"action\": 0, \"image_index\": null,"
+        "\"answer\": \"yes\", \"score\": 1, \"interaction_time\": 1, \"usage_cost\": 0}"
+        "], \"association_score\": [[0.2, -0.1], [0, 0], [0.1, 0.3], [0.1, 0.3]]}]");
+    struct recorded *rec = build(data, 1);
+    assert_memory_equal(rec->actions, ((int[]) { 3, 1, 4, 0 }), 4 * sizeof(int));
+    assert_memory_equal(rec->observations,
+        ((int16_t[]) { -1, 0, 0, 1, 1, 0, 1, 0, 1, 0, 0, 0, 1, 1, 1, 0 }),
+        16 * sizeof(int16_t));
+    NEAR(rec->scores[0], 2);
+    NEAR(rec->scores[1], 0);
+
+    // Association: sums over {-0.1 .. 0.2} span 0.3; all zero gives 0, not 0 / 0.
+    double share;
+    NEAR(recorded_association(rec, 0, 0, &share), 0);
+    NEAR(share, 1.0 / 3);
+    NEAR(recorded_association(rec, 0, 3, &share), -0.1);
+    NEAR(share, 0);
+    NEAR(recorded_association(rec, 0, 4, &share), 0.1);
+    NEAR(share, 2.0 / 3);
+    NEAR(recorded_association(rec, 1, 4, &share), 0);
+    NEAR(share, 0);
+
+    size_t *indices;
+    struct error err = ERROR_INIT;
+    assert_int_equal(recorded_indices(rec, (int64_t[]) { 7 }, 1, &indices, &err), OK);
+    assert_int_equal(indices[0], 0);
+    free(indices);
+    assert_int_equal(
+        recorded_indices(rec, (int64_t[]) { 7, 8 }, 2, &indices, &err), E_DATA);
+    assert_non_null(strstr(err.msg, "no session 8"));
+    recorded_free(rec);
+    dataset_free(data);
+}
+
+/* Rows of an llm that was not chosen stay out of the scores, and are counted. */
+static void test_other_llms(void **state)
+{
+    (void)state;
+    const double score[2][2] = { { 1, 2 }, { 3, 4 } };
+    struct dataset *data = simple_dataset(2, 4, score);
+    struct recorded *rec;
+    assert_int_equal(data->n_llms, 2);
+    assert_int_equal(recorded_build(data, 0, 0, 5, &rec, NULL), OK);
+    assert_int_equal(rec->n_other_llm, 4);
+    for (size_t t = 0; t < rec->n_turns; t++)
+        assert_int_equal(isnan(rec->scores[t]) != 0, rec->actions[t] > 0);
+    recorded_free(rec);
+    dataset_free(data);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_encoding_of_views_and_refusals),
+        cmocka_unit_test(test_other_llms),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

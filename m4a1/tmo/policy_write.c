@@ -46,6 +46,65 @@ static void set_learner(struct json *root, const struct policy *policy)
     json_set_number(o, "rmsprop_epsilon", a2c->rmsprop_epsilon);
 }
 
+static void set_data(
+    struct json *root, const struct policy *policy, const struct dataset *data)
+{
+    struct json *o = json_set_object(root, "data");
+    json_set_text(o, "source", data->source);
+    json_set_text(o, "digest", data->digest);
+    json_set_bool(o, "simulated", data->simulated);
+    set_names(o, "views", data->views, data->n_views);
+    set_names(o, "tasks", data->tasks, data->n_tasks);
+    json_set_text(o, "local", data->llms[policy->local].name);
+    json_set_text(o, "cloud", data->llms[policy->cloud].name);
+}
+
+static void set_actions(struct json *root, const struct policy *policy,
+    const struct dataset *data, const struct space *space)
+{
+    struct json *actions = json_set_array(root, "actions");
+    for (size_t a = 0; a < space->n_actions; a++) {
+        struct json *action = json_add_object(actions);
+        int llm = space_is_cloud(a) ? policy->cloud : policy->local;
+        json_set_text(action, "llm", data->llms[llm].name);
+        struct json *views = json_set_array(action, "views");
+        for (size_t v = 0; v < data->n_views; v++)
+            if (space->views[a] >> v & 1)
+                json_add_text(views, data->views[v]);
+    }
+}
+
+static void set_settings(struct json *root, const struct policy *policy,
+    const struct space *space, const struct costs *costs)
+{
+    const struct environment_settings *set = &policy->environment;
+    struct json *o = json_set_object(root, "encoding");
+    json_set_int(o, "tau", (int64_t)policy->tau);
+    json_set_bool(o, "resource_aware", set->resource_aware);
+    json_set_int(
+        o, "n_features", (int64_t)space->n_states + (set->resource_aware ? 2 : 0));
+
+    o = json_set_object(root, "costs");
+    json_set_text(o, "device", set->device);
+    json_set_text(o, "network", set->network);
+    set_numbers(o, "latency_s", costs->latency_s, costs->n_kinds);
+    set_numbers(o, "usage_usd", costs->usage_usd, costs->n_kinds);
+
+    o = json_set_object(root, "reward");
+    json_set_number(o, "response", set->alpha);
+    json_set_number(o, "association", set->beta_association);
+    json_set_number(o, "latency", set->beta_latency);
+    json_set_number(o, "usage", set->beta_usage);
+    json_set_number(o, "latency_budget_s", set->latency_budget_s);
+    json_set_number(o, "usage_budget_usd", set->usage_budget_usd);
+
+    o = json_set_object(root, "estimator");
+    json_set_text(o, "name", "knn");
+    json_set_int(o, "k", (int64_t)set->k);
+    json_set_number(o, "epsilon", KNN_EPSILON);
+    json_set_text(o, "ties", "shared");
+}
+
 enum status policy_describe(const struct policy *policy, const struct dataset *data,
     struct json **out, struct error *err)
 {
@@ -56,58 +115,19 @@ enum status policy_describe(const struct policy *policy, const struct dataset *d
     enum status s = space_init(&space, data->n_views, data->n_tasks, policy->tau, err);
     if (!s)
         s = costs_build(set->device, set->network, data->n_views, &costs, err);
-    struct json *root = s ? NULL : json_new_object();
-    if (s) {
-        space_release(&space);
-        return s;
+    if (!s) {
+        *out = json_new_object();
+        if (!*out)
+            s = error_nomem(err, 64);
     }
-
-    json_set_text(root, "environment", "as-published");
-    struct json *o = json_set_object(root, "data");
-    json_set_text(o, "source", data->source);
-    json_set_text(o, "digest", data->digest);
-    json_set_bool(o, "simulated", data->simulated);
-    set_names(o, "views", data->views, data->n_views);
-    set_names(o, "tasks", data->tasks, data->n_tasks);
-    json_set_text(o, "local", data->llms[policy->local].name);
-    json_set_text(o, "cloud", data->llms[policy->cloud].name);
-
-    o = json_set_object(root, "encoding");
-    json_set_int(o, "tau", (int64_t)policy->tau);
-    json_set_bool(o, "resource_aware", set->resource_aware);
-    json_set_int(
-        o, "n_features", (int64_t)space.n_states + (set->resource_aware ? 2 : 0));
-    struct json *actions = json_set_array(root, "actions");
-    for (size_t a = 0; a < space.n_actions; a++) {
-        struct json *action = json_add_object(actions);
-        json_set_text(action, "llm",
-            data->llms[space_is_cloud(a) ? policy->cloud : policy->local].name);
-        struct json *views = json_set_array(action, "views");
-        for (size_t v = 0; v < data->n_views; v++)
-            if (space.views[a] >> v & 1)
-                json_add_text(views, data->views[v]);
+    if (!s) {
+        json_set_text(*out, "environment", "as-published");
+        set_data(*out, policy, data);
+        set_actions(*out, policy, data, &space);
+        set_settings(*out, policy, &space, &costs);
     }
-
-    o = json_set_object(root, "costs");
-    json_set_text(o, "device", set->device);
-    json_set_text(o, "network", set->network);
-    set_numbers(o, "latency_s", costs.latency_s, costs.n_kinds);
-    set_numbers(o, "usage_usd", costs.usage_usd, costs.n_kinds);
-    o = json_set_object(root, "reward");
-    json_set_number(o, "response", set->alpha);
-    json_set_number(o, "association", set->beta_association);
-    json_set_number(o, "latency", set->beta_latency);
-    json_set_number(o, "usage", set->beta_usage);
-    json_set_number(o, "latency_budget_s", set->latency_budget_s);
-    json_set_number(o, "usage_budget_usd", set->usage_budget_usd);
-    o = json_set_object(root, "estimator");
-    json_set_text(o, "name", "knn");
-    json_set_int(o, "k", (int64_t)set->k);
-    json_set_number(o, "epsilon", KNN_EPSILON);
-    json_set_text(o, "ties", "shared");
     space_release(&space);
-    *out = root;
-    return root ? OK : error_nomem(err, sizeof *root);
+    return s;
 }
 
 /* ---- text ---- */

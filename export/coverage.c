@@ -103,7 +103,7 @@ static int matches(const struct dataset *data, const struct group_filter *f,
 /* Running sums of a group, and all latencies for the quantiles. */
 struct sums {
     struct group *group;
-    double score, cost;
+    double score, trained, cost;
     size_t refused, n_refused;
     double *latencies;
 };
@@ -114,6 +114,7 @@ static void add(struct sums *sums, const struct interaction *it)
     g->n++;
     if (!isnan(it->score)) {
         sums->score += it->score;
+        sums->trained += it->refused == 1 ? 0 : it->score;
         g->n_scored++;
     }
     if (!isnan(it->cost_usd)) {
@@ -156,6 +157,7 @@ enum status coverage_group(const struct dataset *data, const struct group_filter
             add_turn(&sums, data, filter, &data->sessions[s].turns[t]);
     }
     out->score = out->n_scored ? sums.score / (double)out->n_scored : NAN;
+    out->score_trained = out->n_scored ? sums.trained / (double)out->n_scored : NAN;
     out->cost_usd = out->n_cost ? sums.cost / (double)out->n_cost : NAN;
     out->cost_sum_usd = sums.cost;
     out->refused = sums.n_refused ? (double)sums.refused / (double)sums.n_refused : NAN;

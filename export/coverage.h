@@ -33,9 +33,10 @@ struct group_filter {
 /* Each mean is over those that have the figure; NAN where none has. */
 struct group {
     size_t n, n_scored;
-    double score;     /* mean of the raw response scores */
-    double refused;   /* share of those with a refusal value */
-    double latency_s; /* mean */
+    double score;         /* mean of the raw response scores */
+    double score_trained; /* the same with refusals counted 0, as training takes them */
+    double refused;       /* share of those with a refusal value */
+    double latency_s;     /* mean */
     double latency_p50_s, latency_p90_s;
     double cost_usd; /* mean */
     double cost_sum_usd;

@@ -2,36 +2,20 @@
  *
  * Sessions of the authors' file get their keys and no other, in their order, so that an
  * imported file comes back equal.  Collected ones get ours behind them. */
+#include "export/json_keep.h"
 #include "export/m4a1_json.h"
-
-#include <math.h>
 
 struct writer {
     const struct dataset *data;
-    int ok;
+    struct json_keeper kept;
 };
-
-/* Every value that is built is checked for, so that a file never lacks one silently. */
-static struct json *keep(struct writer *w, struct json *j)
-{
-    w->ok = w->ok && j;
-    return j;
-}
-
-static void set_figure(struct writer *w, struct json *j, const char *key, double x)
-{
-    if (isnan(x))
-        keep(w, json_set_null(j, key));
-    else
-        keep(w, json_set_number(j, key, x));
-}
 
 static void set_views(struct writer *w, struct json *j, const char *key, uint32_t views)
 {
-    struct json *list = keep(w, json_set_array(j, key));
+    struct json *list = json_keep(&w->kept, json_set_array(j, key));
     for (int v = 0; v < 32; v++) {
         if (views >> v & 1)
-            keep(w, json_add_int(list, v));
+            json_keep(&w->kept, json_add_int(list, v));
     }
 }
 
@@ -39,46 +23,46 @@ static void set_image_index(
     struct writer *w, struct json *j, const struct interaction *it)
 {
     if (!it->image_index) {
-        keep(w, json_set_null(j, "image_index"));
+        json_keep(&w->kept, json_set_null(j, "image_index"));
         return;
     }
-    struct json *list = keep(w, json_set_array(j, "image_index"));
+    struct json *list = json_keep(&w->kept, json_set_array(j, "image_index"));
     for (size_t i = 0; i < it->n_image_index; i++)
-        keep(w, json_add_int(list, it->image_index[i]));
+        json_keep(&w->kept, json_add_int(list, it->image_index[i]));
 }
 
 static void set_additional(struct writer *w, struct json *j, const struct interaction *it)
 {
-    keep(w, json_set_text(j, "llm", w->data->llms[it->llm].name));
+    json_keep(&w->kept, json_set_text(j, "llm", w->data->llms[it->llm].name));
     set_views(w, j, "views_added", it->views_added);
     set_views(w, j, "views_context", it->views_context);
-    set_figure(w, j, "probability", it->probability);
-    keep(w, json_set_bool(j, "simulated", it->simulated));
+    json_keep_figure(&w->kept, j, "probability", it->probability);
+    json_keep(&w->kept, json_set_bool(j, "simulated", it->simulated));
     if (it->refused < 0)
-        keep(w, json_set_null(j, "refused"));
+        json_keep(&w->kept, json_set_null(j, "refused"));
     else
-        keep(w, json_set_bool(j, "refused", it->refused));
-    struct json *tokens = keep(w, json_set_array(j, "tokens"));
+        json_keep(&w->kept, json_set_bool(j, "refused", it->refused));
+    struct json *tokens = json_keep(&w->kept, json_set_array(j, "tokens"));
     for (int i = 0; i < N_TOKENS; i++) {
         if (it->tokens[i] < 0)
-            keep(w, json_add_null(tokens));
+            json_keep(&w->kept, json_add_null(tokens));
         else
-            keep(w, json_add_int(tokens, it->tokens[i]));
+            json_keep(&w->kept, json_add_int(tokens, it->tokens[i]));
     }
 }
 
 static void set_interaction(
     struct writer *w, struct json *j, const struct interaction *it, int additional)
 {
-    keep(w, json_set_int(j, "action", w->data->llms[it->llm].cloud));
+    json_keep(&w->kept, json_set_int(j, "action", w->data->llms[it->llm].cloud));
     set_image_index(w, j, it);
     if (it->answer)
-        keep(w, json_set_text(j, "answer", it->answer));
+        json_keep(&w->kept, json_set_text(j, "answer", it->answer));
     else
-        keep(w, json_set_null(j, "answer"));
-    set_figure(w, j, "score", it->score);
-    set_figure(w, j, "interaction_time", it->latency_s);
-    set_figure(w, j, "usage_cost", it->cost_usd);
+        json_keep(&w->kept, json_set_null(j, "answer"));
+    json_keep_figure(&w->kept, j, "score", it->score);
+    json_keep_figure(&w->kept, j, "interaction_time", it->latency_s);
+    json_keep_figure(&w->kept, j, "usage_cost", it->cost_usd);
     if (additional)
         set_additional(w, j, it);
 }
@@ -86,15 +70,16 @@ static void set_interaction(
 static void add_turn(
     struct writer *w, struct json *list, const struct turn *turn, int additional)
 {
-    struct json *j = keep(w, json_add_object(list));
-    keep(w, json_set_text(j, "question", turn->prompt));
-    keep(w, json_set_text(j, "task_cat", w->data->tasks[turn->task]));
+    struct json *j = json_keep(&w->kept, json_add_object(list));
+    json_keep(&w->kept, json_set_text(j, "question", turn->prompt));
+    json_keep(&w->kept, json_set_text(j, "task_cat", w->data->tasks[turn->task]));
     set_interaction(w, j, &turn->path, additional);
     if (!additional || !turn->n_fan_out)
         return;
-    struct json *fan_out = keep(w, json_set_array(j, "fan_out"));
+    struct json *fan_out = json_keep(&w->kept, json_set_array(j, "fan_out"));
     for (size_t f = 0; f < turn->n_fan_out; f++)
-        set_interaction(w, keep(w, json_add_object(fan_out)), &turn->fan_out[f], 1);
+        set_interaction(
+            w, json_keep(&w->kept, json_add_object(fan_out)), &turn->fan_out[f], 1);
 }
 
 static void set_associations(
@@ -104,48 +89,48 @@ static void set_associations(
     for (size_t t = 0; t < session->n_turns; t++)
         n += session->turns[t].association != NULL;
     if (n == 0) {
-        keep(w, json_set_null(j, "association_score"));
+        json_keep(&w->kept, json_set_null(j, "association_score"));
         return;
     }
-    struct json *rows = keep(w, json_set_array(j, "association_score"));
+    struct json *rows = json_keep(&w->kept, json_set_array(j, "association_score"));
     for (size_t t = 0; t < session->n_turns; t++) {
         const double *association = session->turns[t].association;
         struct json *row =
-            keep(w, association ? json_add_array(rows) : json_add_null(rows));
+            json_keep(&w->kept, association ? json_add_array(rows) : json_add_null(rows));
         for (size_t v = 0; association && v < w->data->n_views; v++)
-            keep(w, json_add_number(row, association[v]));
+            json_keep(&w->kept, json_add_number(row, association[v]));
     }
 }
 
 static void set_session(struct writer *w, struct json *j, const struct session *session)
 {
     int additional = !session->imported;
-    keep(w, json_set_int(j, "id", session->id));
+    json_keep(&w->kept, json_set_int(j, "id", session->id));
     if (session->image_paths) {
-        struct json *paths = keep(w, json_set_array(j, "image_paths"));
+        struct json *paths = json_keep(&w->kept, json_set_array(j, "image_paths"));
         for (size_t v = 0; v < w->data->n_views; v++)
-            keep(w, json_add_text(paths, session->image_paths[v]));
+            json_keep(&w->kept, json_add_text(paths, session->image_paths[v]));
     } else {
-        keep(w, json_set_null(j, "image_paths"));
+        json_keep(&w->kept, json_set_null(j, "image_paths"));
     }
-    struct json *turns = keep(w, json_set_array(j, "interactions"));
+    struct json *turns = json_keep(&w->kept, json_set_array(j, "interactions"));
     for (size_t t = 0; t < session->n_turns; t++)
         add_turn(w, turns, &session->turns[t], additional);
     set_associations(w, j, session);
     if (additional) {
-        keep(w, json_set_text(j, "identity", session->identity));
-        keep(w, json_set_text(j, "scene", session->scene));
-        keep(w, json_set_bool(j, "censored", session->censored));
+        json_keep(&w->kept, json_set_text(j, "identity", session->identity));
+        json_keep(&w->kept, json_set_text(j, "scene", session->scene));
+        json_keep(&w->kept, json_set_bool(j, "censored", session->censored));
     }
 }
 
 enum status m4a1_json_session(const struct dataset *data, const struct session *session,
     struct json **out, struct error *err)
 {
-    struct writer w = { data, 1 };
-    struct json *j = *out = keep(&w, json_new_object());
+    struct writer w = { data, { 1 } };
+    struct json *j = *out = json_keep(&w.kept, json_new_object());
     set_session(&w, j, session);
-    if (w.ok)
+    if (w.kept.ok)
         return OK;
     json_free(j);
     *out = NULL;

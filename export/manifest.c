@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "export/coverage.h"
+#include "export/json_keep.h"
 #include "m4a1/base/clock.h"
 #include "m4a1/base/files.h"
 #include "m4a1/base/text.h"
@@ -18,19 +19,8 @@ struct builder {
     struct store *store;
     const struct dataset *data;
     struct json *root;
-    int ok; /* no value was lost to a lack of memory */
+    struct json_keeper kept;
 };
-
-static struct json *keep(struct builder *b, struct json *j)
-{
-    b->ok = b->ok && j;
-    return j;
-}
-
-static void set_count(struct builder *b, struct json *j, const char *key, size_t n)
-{
-    keep(b, json_set_int(j, key, (int64_t)n));
-}
 
 /* ---- rows of the store as objects ---- */
 
@@ -40,24 +30,28 @@ static enum status set_column(struct builder *b, struct json *row, const struct 
     char when[32];
     struct json *j;
     if (query_is_null(q, column)) {
-        keep(b, json_set_null(row, key));
+        json_keep(&b->kept, json_set_null(row, key));
         return OK;
     }
     switch (type) {
-    case 'i': keep(b, json_set_int(row, key, query_int(q, column))); return OK;
+    case 'i':
+        json_keep(&b->kept, json_set_int(row, key, query_int(q, column)));
+        return OK;
     case 'm': // milliseconds since 1970, shown as a date
         clock_iso8601(query_int(q, column), when, sizeof when);
-        keep(b, json_set_text(row, key, when));
+        json_keep(&b->kept, json_set_text(row, key, when));
         return OK;
     case 'j': { // JSON text
         const char *text = query_text(q, column);
         enum status s = json_parse(text, strlen(text), key, 0, &j, err);
         if (!s)
-            keep(b, json_set_copy(row, key, j));
+            json_keep(&b->kept, json_set_copy(row, key, j));
         json_free(j);
         return s;
     }
-    default: keep(b, json_set_text(row, key, query_text(q, column))); return OK;
+    default:
+        json_keep(&b->kept, json_set_text(row, key, query_text(q, column)));
+        return OK;
     }
 }
 
@@ -70,7 +64,7 @@ static enum status add_rows(struct builder *b, struct json *list, const char *sq
     if (s)
         return s;
     while (!(s = query_next(q, err)) && query_has_row(q)) {
-        struct json *row = keep(b, json_add_object(list));
+        struct json *row = json_keep(&b->kept, json_add_object(list));
         for (int i = 0; types[i] && !s; i++)
             s = set_column(b, row, q, i, keys[i], types[i], err);
         if (s)
@@ -91,7 +85,7 @@ static enum status set_store(struct builder *b, struct error *err)
         "SELECT name, created_ms, created_by, licence, consent FROM store", &q, err);
     if (s)
         return s;
-    struct json *store = keep(b, json_set_object(b->root, "store"));
+    struct json *store = json_keep(&b->kept, json_set_object(b->root, "store"));
     s = query_next(q, err);
     for (int i = 0; i < 5 && !s && query_has_row(q); i++)
         s = set_column(b, i < 3 ? store : b->root, q, i, keys[i], "tmttt"[i], err);
@@ -105,11 +99,11 @@ static enum status set_libraries(struct builder *b, struct error *err)
     enum status s = query_open(b->store, "SELECT sqlite_version()", &q, err);
     if (s)
         return s;
-    struct json *libraries = keep(b, json_set_object(b->root, "libraries"));
+    struct json *libraries = json_keep(&b->kept, json_set_object(b->root, "libraries"));
     s = query_next(q, err);
     if (!s && query_has_row(q))
-        keep(b, json_set_text(libraries, "sqlite", query_text(q, 0)));
-    keep(b, json_set_text(libraries, "glibc", gnu_get_libc_version()));
+        json_keep(&b->kept, json_set_text(libraries, "sqlite", query_text(q, 0)));
+    json_keep(&b->kept, json_set_text(libraries, "glibc", gnu_get_libc_version()));
     query_close(q);
     return s;
 }
@@ -119,35 +113,35 @@ static enum status set_counts(
 {
     struct coverage c;
     enum status s = coverage_count(b->data, &c, err);
-    keep(b, json_set_bool(b->root, "simulated", b->data->simulated));
-    struct json *j = keep(b, json_set_object(b->root, "counts"));
-    set_count(b, j, "sessions", c.sessions);
-    set_count(b, j, "imported_sessions", c.imported);
-    set_count(b, j, "censored_sessions", c.censored);
-    set_count(b, j, "scenes", c.scenes);
-    set_count(b, j, "tasks", b->data->n_tasks);
-    set_count(b, j, "prompts", c.prompts);
-    set_count(b, j, "turns", c.turns);
-    set_count(b, j, "fan_out", c.fan_out);
-    set_count(b, j, "answers", c.answered);
-    set_count(b, j, "scored", c.scored);
-    set_count(b, j, "refused", c.refused);
-    set_count(b, j, "simulated_answers", c.simulated);
-    set_count(b, j, "turns_with_associations", c.associated);
-    j = keep(b, json_set_object(b->root, "left_out"));
-    set_count(b, j, "sessions_without_a_complete_turn", left->sessions);
-    set_count(b, j, "turns_without_an_answer", left->turns_unasked);
-    set_count(b, j, "turns_without_a_score", left->turns_unscored);
-    set_count(b, j, "turns_behind_those", left->turns_behind);
-    set_count(b, j, "fan_out_incomplete", left->fan_out);
+    json_keep(&b->kept, json_set_bool(b->root, "simulated", b->data->simulated));
+    struct json *j = json_keep(&b->kept, json_set_object(b->root, "counts"));
+    json_keep_count(&b->kept, j, "sessions", c.sessions);
+    json_keep_count(&b->kept, j, "imported_sessions", c.imported);
+    json_keep_count(&b->kept, j, "censored_sessions", c.censored);
+    json_keep_count(&b->kept, j, "scenes", c.scenes);
+    json_keep_count(&b->kept, j, "tasks", b->data->n_tasks);
+    json_keep_count(&b->kept, j, "prompts", c.prompts);
+    json_keep_count(&b->kept, j, "turns", c.turns);
+    json_keep_count(&b->kept, j, "fan_out", c.fan_out);
+    json_keep_count(&b->kept, j, "answers", c.answered);
+    json_keep_count(&b->kept, j, "scored", c.scored);
+    json_keep_count(&b->kept, j, "refused", c.refused);
+    json_keep_count(&b->kept, j, "simulated_answers", c.simulated);
+    json_keep_count(&b->kept, j, "turns_with_associations", c.associated);
+    j = json_keep(&b->kept, json_set_object(b->root, "left_out"));
+    json_keep_count(&b->kept, j, "sessions_without_a_complete_turn", left->sessions);
+    json_keep_count(&b->kept, j, "turns_without_an_answer", left->turns_unasked);
+    json_keep_count(&b->kept, j, "turns_without_a_score", left->turns_unscored);
+    json_keep_count(&b->kept, j, "turns_behind_those", left->turns_behind);
+    json_keep_count(&b->kept, j, "fan_out_incomplete", left->fan_out);
     return s;
 }
 
 static void set_names(struct builder *b)
 {
-    struct json *tasks = keep(b, json_set_array(b->root, "tasks"));
+    struct json *tasks = json_keep(&b->kept, json_set_array(b->root, "tasks"));
     for (size_t i = 0; i < b->data->n_tasks; i++)
-        keep(b, json_add_text(tasks, b->data->tasks[i]));
+        json_keep(&b->kept, json_add_text(tasks, b->data->tasks[i]));
 }
 
 static enum status set_rows(struct builder *b, struct error *err)
@@ -160,18 +154,18 @@ static enum status set_rows(struct builder *b, struct error *err)
     static const char *const models[] = { "model", "values" };
     static const char *const scenes[] = { "name", "licence", "consent" };
     enum status s;
-    struct json *list = keep(b, json_set_array(b->root, "views"));
+    struct json *list = json_keep(&b->kept, json_set_array(b->root, "views"));
     if ((s = add_rows(b, list, "SELECT name, kind, privacy FROM view ORDER BY position",
              views, "tti", err)))
         return s;
-    list = keep(b, json_set_array(b->root, "llms"));
+    list = json_keep(&b->kept, json_set_array(b->root, "llms"));
     if ((s = add_rows(b, list,
              "SELECT name, role, identity, facts FROM llm l WHERE EXISTS"
              " (SELECT 1 FROM call c WHERE c.llm_id = l.llm_id) ORDER BY llm_id",
              llms, "tttj", err)))
         return s;
     // Price rows that were valid when some answer was asked for.
-    list = keep(b, json_set_array(b->root, "prices"));
+    list = json_keep(&b->kept, json_set_array(b->root, "prices"));
     if ((s = add_rows(b, list,
              "SELECT l.name, p.valid_from_ms, p.input_pusd, p.cache_read_pusd,"
              " p.cache_write_pusd, p.output_pusd, p.source"
@@ -183,16 +177,16 @@ static enum status set_rows(struct builder *b, struct error *err)
              " ORDER BY l.llm_id, p.valid_from_ms",
              prices, "tmiiiit", err)))
         return s;
-    list = keep(b, json_set_array(b->root, "recipes"));
+    list = json_keep(&b->kept, json_set_array(b->root, "recipes"));
     if ((s = add_rows(b, list, "SELECT name, sha256 FROM recipe ORDER BY recipe_id",
              recipes, "tt", err)))
         return s;
-    list = keep(b, json_set_array(b->root, "association_models"));
+    list = json_keep(&b->kept, json_set_array(b->root, "association_models"));
     if ((s = add_rows(b, list,
              "SELECT model, count(*) FROM association GROUP BY model ORDER BY model",
              models, "ti", err)))
         return s;
-    list = keep(b, json_set_array(b->root, "scenes_with_their_own_terms"));
+    list = json_keep(&b->kept, json_set_array(b->root, "scenes_with_their_own_terms"));
     return add_rows(b, list,
         "SELECT name, licence, consent FROM scene"
         " WHERE licence IS NOT NULL OR consent IS NOT NULL ORDER BY name",
@@ -202,21 +196,21 @@ static enum status set_rows(struct builder *b, struct error *err)
 enum status manifest_build(struct store *store, const struct dataset *data,
     const struct left_out *left, struct json **out, struct error *err)
 {
-    struct builder b = { store, data, json_new_object(), 1 };
+    struct builder b = { store, data, json_new_object(), { 1 } };
     enum status s;
     *out = NULL;
-    keep(&b, b.root);
-    keep(&b, json_set_int(b.root, "m4a1_export", EXPORT_FORMAT));
-    keep(&b, json_set_text(b.root, "tool", "m4a1 " M4A1_VERSION));
+    json_keep(&b.kept, b.root);
+    json_keep(&b.kept, json_set_int(b.root, "m4a1_export", EXPORT_FORMAT));
+    json_keep(&b.kept, json_set_text(b.root, "tool", "m4a1 " M4A1_VERSION));
     if (!(s = set_libraries(&b, err)) && !(s = set_store(&b, err)) &&
         !(s = set_counts(&b, left, err))) {
-        keep(&b, json_set_text(b.root, "digest", data->digest));
+        json_keep(&b.kept, json_set_text(b.root, "digest", data->digest));
         set_names(&b);
         s = set_rows(&b, err);
     }
-    keep(&b, json_set_array(b.root, "splits"));
-    keep(&b, json_set_array(b.root, "files"));
-    if (!s && !b.ok)
+    json_keep(&b.kept, json_set_array(b.root, "splits"));
+    json_keep(&b.kept, json_set_array(b.root, "files"));
+    if (!s && !b.kept.ok)
         s = error_nomem(err, sizeof b);
     if (s)
         json_free(b.root);
@@ -235,13 +229,14 @@ enum status manifest_add_file(struct json *manifest, const char *name,
     const struct buffer *content, struct error *err)
 {
     char hash[HASH_HEX];
-    struct builder b = { .ok = 1 };
+    struct builder b = { .kept = { 1 } };
     hash_hex(buffer_str(content), content->len, hash);
-    struct json *file = keep(&b, json_add_object(manifest_list(manifest, "files")));
-    keep(&b, json_set_text(file, "path", name));
-    keep(&b, json_set_int(file, "bytes", (int64_t)content->len));
-    keep(&b, json_set_text(file, "sha256", hash));
-    return b.ok ? OK : error_nomem(err, sizeof b);
+    struct json *file =
+        json_keep(&b.kept, json_add_object(manifest_list(manifest, "files")));
+    json_keep(&b.kept, json_set_text(file, "path", name));
+    json_keep(&b.kept, json_set_int(file, "bytes", (int64_t)content->len));
+    json_keep(&b.kept, json_set_text(file, "sha256", hash));
+    return b.kept.ok ? OK : error_nomem(err, sizeof b);
 }
 
 /* ---- reading ---- */

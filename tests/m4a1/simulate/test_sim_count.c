@@ -1,0 +1,128 @@
+/* test_sim_count.c - faults by probability and times seen; counts that add up. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "m4a1/base/hash.h"
+#include "m4a1/simulate/sim_count.h"
+#include "tests/support/chat_body.h"
+#include "tests/support/sim_case.h"
+
+static void faults_have_their_probability(void **state)
+{
+    (void)state;
+    struct recipe *recipe = sim_recipe();
+    enum { N = 2000 };
+    int kinds[N_FAULTS] = { 0 }, n_judge_kinds[N_FAULTS] = { 0 };
+    for (int i = 0; i < N; i++) {
+        struct sim_case c, judge;
+        assert_true(sim_case_open(&c, 1, recipe, chat_body(CHAT_CLOUD, "x", i, 1, "")));
+        assert_true(
+            sim_case_open(&judge, 1, recipe, chat_body(CHAT_JUDGE, "x", i, 1, "")));
+        kinds[sim_fault_draw(&c.ask, 0.3, 1)]++;
+        n_judge_kinds[sim_fault_draw(&judge.ask, 1, 1)]++;
+        assert_int_equal(sim_fault_draw(&c.ask, 0, 1), FAULT_NONE);
+        assert_int_not_equal(sim_fault_draw(&c.ask, 1, FAULT_TIMES), FAULT_NONE);
+        assert_int_equal(sim_fault_draw(&c.ask, 1, FAULT_TIMES + 1), FAULT_NONE);
+        assert_int_not_equal(sim_fault_draw(&judge.ask, 1, 2), FAULT_UNPARSABLE);
+        sim_case_close(&c);
+        sim_case_close(&judge);
+    }
+    assert_in_range(kinds[FAULT_NONE], 0.66 * N, 0.74 * N);
+    assert_int_equal(kinds[FAULT_UNPARSABLE], 0);
+    assert_int_equal(n_judge_kinds[FAULT_NONE], 0);
+    for (int k = FAULT_RATE_LIMIT; k <= FAULT_MALFORMED; k++)
+        assert_in_range(kinds[k], 0.03 * N, 0.07 * N);
+    for (int k = FAULT_RATE_LIMIT; k <= FAULT_UNPARSABLE; k++)
+        assert_in_range(n_judge_kinds[k], 0.1 * N, 0.19 * N);
+    recipe_free(recipe);
+}
+
+static void requests_are_recognised(void **state)
+{
+    (void)state;
+    struct recipe *recipe = sim_recipe();
+    struct sim_count *count;
+    struct json *root = json_new_object();
+    enum { N = 5000 }; /* makes the table grow */
+    assert_int_equal(count_new(recipe, &count, NULL), OK);
+    for (int round = 1; round <= 3; round++)
+        for (int i = 0; i < N; i += round) {
+            char hash[HASH_HEX];
+            hash_hex(&i, sizeof i, hash);
+            if (round == 1 || (round == 2 && i % 2 == 0))
+                assert_int_equal(count_seen(count, hash), round);
+        }
+    count_json(count, root);
+    const struct json *requests = json_get(root, "requests");
+    assert_int_equal(json_int(json_get(requests, "distinct"), 0), N);
+    assert_int_equal(json_int(json_get(requests, "seen_again"), 0), N / 2);
+    json_free(root);
+    count_free(count);
+    count_free(NULL);
+    recipe_free(recipe);
+}
+
+static int64_t figure(const struct json *root, const char *object, const char *key)
+{
+    return json_int(json_get(json_get(root, object), key), -1);
+}
+
+static void outcomes_add_up(void **state)
+{
+    (void)state;
+    struct recipe *recipe = sim_recipe();
+    struct sim_count *count;
+    assert_int_equal(count_new(recipe, &count, NULL), OK);
+    void *notes[7];
+    for (int i = 0; i < 7; i++)
+        notes[i] = count_begin(count, i < 6 ? CHAT_CLOUD : NULL);
+    notes[0] = count_note(notes[0], COUNT_ANSWER, FAULT_NONE);
+    notes[1] = count_note(notes[1], COUNT_REFUSAL, FAULT_NONE);
+    notes[2] = count_note(notes[2], COUNT_ANSWER, FAULT_UNPARSABLE);
+    notes[3] = count_note(notes[3], COUNT_FAULT, FAULT_CUT);
+    notes[4] = count_note(notes[4], COUNT_ANSWER, FAULT_NONE);
+    count_tokens(count, notes[0], 100, 20);
+    for (int i = 0; i < 4; i++)
+        count_done(count, notes[i], i == 3 ? HTTP_BROKEN : HTTP_SENT);
+    count_done(count, notes[4], HTTP_GONE);
+    count_done(count, notes[6], HTTP_SENT); /* never got beyond invalid */
+    count_done(count, NULL, HTTP_SENT);     /* no chat request */
+    struct json *root = json_new_object();
+    count_json(count, root);
+    assert_int_equal(figure(root, "requests", "seen"), 7);
+    assert_int_equal(figure(root, "requests", "answered"), 3);
+    assert_int_equal(figure(root, "requests", "faulted"), 1);
+    assert_int_equal(figure(root, "requests", "invalid"), 1);
+    assert_int_equal(figure(root, "requests", "abandoned"), 1);
+    assert_int_equal(figure(root, "requests", "in_flight"), 1);
+    assert_int_equal(figure(root, "requests", "peak_in_flight"), 7);
+    assert_int_equal(figure(root, "faults", "cut"), 1);
+    assert_int_equal(figure(root, "faults", "unparsable"), 1);
+    assert_int_equal(figure(root, "faults", "dropped"), 0);
+    assert_int_equal(json_int(json_get(root, "refusals"), 0), 1);
+    const struct json *models = json_get(root, "models");
+    assert_int_equal(figure(models, CHAT_CLOUD, "seen"), 6);
+    assert_int_equal(figure(models, CHAT_CLOUD, "answered"), 3);
+    assert_int_equal(figure(models, CHAT_CLOUD, "in_flight"), 1);
+    assert_int_equal(figure(models, CHAT_CLOUD, "prompt_tokens"), 100);
+    assert_int_equal(figure(models, CHAT_LOCAL, "seen"), 0);
+    json_free(root);
+    count_free(count);
+    recipe_free(recipe);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(faults_have_their_probability),
+        cmocka_unit_test(requests_are_recognised),
+        cmocka_unit_test(outcomes_add_up),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -354,6 +354,17 @@ static void check_plan(struct recipe_reader *r)
             r, usd, "plan.max_usd", 0, 1e6, -1, "the spending cap in USD (null = none)");
 }
 
+/* What a judge is asked has places for what it compares; a text without them would have
+ * every answer judged unseen. */
+static void check_template(struct recipe_reader *r, const char *template)
+{
+    static const char *const marks[] = { "{question}", "{candidate}", "{reference}" };
+    for (size_t i = 0; template && i < COUNT_OF(marks); i++)
+        if (!strstr(template, marks[i]))
+            recipe_mistake(r, "annotate.judge.template",
+                "expected the place %s in the text, found none", marks[i]);
+}
+
 static void check_annotate(struct recipe_reader *r)
 {
     static const char *const keys[] = { "judge" };
@@ -370,6 +381,7 @@ static void check_annotate(struct recipe_reader *r)
         recipe->annotate.judge_template =
             recipe_text(r, json_get(judge, "template"), "annotate.judge.template",
                 "the text that a judge is asked, or {\"file\": NAME}");
+    check_template(r, recipe->annotate.judge_template);
     if (json_get(judge, "sees_views"))
         recipe->annotate.judge_sees_views =
             recipe_bool(r, json_get(judge, "sees_views"), "annotate.judge.sees_views", 1);

@@ -330,6 +330,10 @@ static void test_one_mistake_each(void **state)
             ":19: frames.jpeg_quality: " },
         { "\"actions\"", "\"history\": {\"images\": \"x\"}, \"actions\"",
             ":19: history.images: " },
+        { "\"actions\"",
+            "\"annotate\": {\"judge\": {\"template\": \"{question} {reference}\"}}, "
+            "\"actions\"",
+            ":19: annotate.judge.template: expected the place {candidate}" },
         { "\"actions\"", "\"split\": {\"train\": 1}, \"actions\"", ":19: split.train: " },
         { "\"actions\"", "\"reward\": {}, \"actions\"", ":19: reward: expected a known" },
         { "\"actions\"", "\"annotate\": {\"judge\": {\"swap\": true}}, \"actions\"",
@@ -465,7 +469,7 @@ static void test_files_are_put_in(void **state)
         "// list prices\n[{\"llm\": \"gpt\", \"from\": \"2026-01-01\", \"input_usd\": 1, "
         "\"output_usd\": 2, \"source\": \"s\"}]");
     file_in(f, "system.txt", "Line one.\nLine \"two\".\n");
-    file_in(f, "judge.txt", "Score it.");
+    file_in(f, "judge.txt", "{question}: {candidate} or {reference}?");
     char *a = with(small, "\"prompts\": [ ", "\"prompts_file\": \"p.jsonl\", \"x\": [ ");
     char *end = strstr(a, "\"x\"");
     const char *rest = strstr(a, "\"sessions\"");
@@ -489,13 +493,15 @@ static void test_files_are_put_in(void **state)
     assert_null(r->prompts[1].id);
     assert_int_equal(r->prices[0].input_pusd, 1000000);
     assert_string_equal(r->llms[0].system_prompt, "Line one.\nLine \"two\".\n");
-    assert_string_equal(r->annotate.judge_template, "Score it.");
+    assert_string_equal(
+        r->annotate.judge_template, "{question}: {candidate} or {reference}?");
 
     // The text holds all of it: it loads where no file is allowed.
     again = good(r->text);
     assert_int_equal(again->n_prompts, 2);
     assert_string_equal(again->llms[0].identity, r->llms[0].identity);
-    assert_string_equal(again->annotate.judge_template, "Score it.");
+    assert_string_equal(
+        again->annotate.judge_template, "{question}: {candidate} or {reference}?");
     assert_string_equal(again->text, r->text);
     recipe_free(again);
     recipe_free(r);

@@ -10,6 +10,7 @@
 #include "export/manifest.h"
 #include "m4a1/base/files.h"
 #include "m4a1/base/log.h"
+#include "m4a1/base/text.h"
 #include "schema/store.h"
 
 static enum status read_store(const char *path, struct dataset **out, struct error *err)
@@ -38,7 +39,12 @@ static enum status read_folder(const char *path, struct dataset **out, struct er
     if (!s)
         s = m4a1_json_read(file, 0, out, err);
     free(file);
-    if (!s && (s = manifest_views(path, *out, err))) {
+    if (s)
+        return s;
+    free((*out)->source);
+    (*out)->source = text_copy(path);
+    s = (*out)->source ? manifest_views(path, *out, err) : error_nomem(err, strlen(path));
+    if (s) {
         dataset_free(*out);
         *out = NULL;
     }

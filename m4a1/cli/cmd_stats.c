@@ -1,0 +1,492 @@
+/* cmd_stats.c - what a data set holds: coverage, latency, cost and scores.
+ *
+ * Each topic builds one JSON document; --json prints it, and people get tables of it. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "export/coverage.h"
+#include "export/json_keep.h"
+#include "m4a1/base/text.h"
+#include "m4a1/cli/cli.h"
+
+#define CELL_VIEWS 4 /* up to so many views every subset is a column */
+#define MAX_COLUMNS 20
+
+struct topic {
+    struct cli *cli;
+    const struct dataset *data;
+    struct json_keeper kept;
+    struct json *root;
+    int64_t thin;
+};
+
+/* ---- groups as rows ---- */
+
+static enum status add_group(struct topic *t, struct json *list, const char *name,
+    const struct group_filter *filter, struct group *group, struct error *err)
+{
+    enum status s = coverage_group(t->data, filter, group, err);
+    struct json *row = json_keep(&t->kept, json_add_object(list));
+    json_keep(&t->kept, json_set_text(row, "name", name));
+    json_keep_count(&t->kept, row, "n", group->n);
+    json_keep_count(&t->kept, row, "n_scored", group->n_scored);
+    json_keep_figure(&t->kept, row, "score", group->score);
+    json_keep_figure(&t->kept, row, "score_refused_0", group->score_trained);
+    json_keep_figure(&t->kept, row, "refused", group->refused);
+    json_keep_figure(&t->kept, row, "latency_s", group->latency_s);
+    json_keep_figure(&t->kept, row, "latency_p50_s", group->latency_p50_s);
+    json_keep_figure(&t->kept, row, "latency_p90_s", group->latency_p90_s);
+    json_keep_figure(&t->kept, row, "cost_usd", group->cost_usd);
+    json_keep_figure(&t->kept, row, "cost_sum_usd", group->cost_sum_usd);
+    json_keep_count(&t->kept, row, "n_cost", group->n_cost);
+    return s;
+}
+
+static struct json *new_list(struct topic *t, const char *key)
+{
+    return json_keep(&t->kept, json_set_array(t->root, key));
+}
+
+/* Local, then the cloud by the number of views that image_index lists. */
+static enum status add_actions(struct topic *t, struct error *err)
+{
+    struct json *list = new_list(t, "actions");
+    struct group_filter filter = GROUP_ANY;
+    struct group group;
+    char name[64];
+    filter.fan_out = 0;
+    filter.cloud = 0;
+    enum status s = add_group(t, list, "local", &filter, &group, err);
+    filter.cloud = 1;
+    for (size_t n = 0; n <= t->data->n_views && !s; n++) {
+        filter.n_uploaded = (int)n;
+        snprintf(name, sizeof name, n == 0 ? "cloud, text only" : "cloud + %zu view%s", n,
+            n == 1 ? "" : "s");
+        s = add_group(t, list, name, &filter, &group, err);
+    }
+    return s;
+}
+
+/* Cloud turns that upload nothing, by what the dialogue holds: views accumulate, so many
+ * of them answer with pictures all the same. */
+static enum status add_context(struct topic *t, struct error *err)
+{
+    struct json *list = new_list(t, "cloud_text_only_by_context");
+    struct group_filter filter = GROUP_ANY;
+    struct group group;
+    char name[64];
+    enum status s = OK;
+    filter.fan_out = 0;
+    filter.cloud = 1;
+    filter.n_uploaded = 0;
+    for (size_t n = 0; n <= t->data->n_views && !s; n++) {
+        filter.n_context = (int)n;
+        snprintf(name, sizeof name, "%zu view%s in context", n, n == 1 ? "" : "s");
+        s = add_group(t, list, name, &filter, &group, err);
+    }
+    return s;
+}
+
+static enum status add_tasks(struct topic *t, struct error *err)
+{
+    struct json *list = new_list(t, "tasks");
+    struct group_filter filter = GROUP_ANY;
+    struct group group;
+    enum status s = OK;
+    filter.fan_out = 0;
+    for (size_t i = 0; i < t->data->n_tasks && !s; i++) {
+        filter.task = (int)i;
+        s = add_group(t, list, t->data->tasks[i], &filter, &group, err);
+    }
+    return s;
+}
+
+/* fan_out: -1 = with the fan-out answers, 0 = the path only. */
+static enum status add_llms(
+    struct topic *t, const char *key, int fan_out, struct error *err)
+{
+    struct json *list = new_list(t, key);
+    struct group_filter filter = GROUP_ANY;
+    struct group group;
+    enum status s = OK;
+    filter.fan_out = fan_out;
+    for (size_t i = 0; i < t->data->n_llms && !s; i++) {
+        filter.llm = (int)i;
+        s = add_group(t, list, t->data->llms[i].name, &filter, &group, err);
+    }
+    return s;
+}
+
+/* ---- coverage ---- */
+
+static void set_name_of(
+    const struct dataset *data, uint32_t views, char *out, size_t size)
+{
+    size_t at = 0;
+    out[0] = '\0';
+    for (size_t v = 0; v < data->n_views && at < size; v++) {
+        if (views >> v & 1)
+            at += (size_t)snprintf(out + at, size - at, at ? "+%zu" : "%zu", v);
+    }
+    if (!views)
+        snprintf(out, size, "none");
+}
+
+/* Subsets in the published order: by size, then lexicographically. */
+static size_t list_subsets(size_t n_views, uint32_t *out)
+{
+    size_t n = 0;
+    for (int size = 0; size <= (int)n_views; size++) {
+        // Reading view 0 as the highest digit, the lexicographic order falls.
+        for (uint32_t code = (UINT32_C(1) << n_views); code-- > 0;) {
+            uint32_t set = 0;
+            for (size_t v = 0; v < n_views; v++)
+                set |= (code >> (n_views - 1 - v) & 1) << v;
+            if (__builtin_popcount(set) == size)
+                out[n++] = set;
+        }
+    }
+    return n;
+}
+
+/* One row a task and llm: how often each set of views was uploaded, the path and the
+ * fan-out together.  A local llm's cells are those that occur, and "none". */
+static enum status add_cells(struct topic *t, struct error *err)
+{
+    const struct dataset *data = t->data;
+    uint32_t sets[1 << CELL_VIEWS];
+    size_t thin = 0, empty = 0, cells = 0;
+    if (data->n_views > CELL_VIEWS)
+        return OK;
+    size_t n_sets = list_subsets(data->n_views, sets);
+    struct json *list = new_list(t, "cells");
+    for (size_t i = 0; i < data->n_tasks * data->n_llms; i++) {
+        size_t task = i / data->n_llms, llm = i % data->n_llms;
+        struct json *row = json_keep(&t->kept, json_add_object(list));
+        json_keep(&t->kept, json_set_text(row, "task", data->tasks[task]));
+        json_keep(&t->kept, json_set_text(row, "llm", data->llms[llm].name));
+        struct json *counts = json_keep(&t->kept, json_set_object(row, "views"));
+        for (size_t k = 0; k < n_sets; k++) {
+            struct group_filter filter = { (int)task, (int)llm, -1, -1, -1,
+                (int64_t)sets[k], -1 };
+            struct group group;
+            char name[64];
+            enum status s = coverage_group(data, &filter, &group, err);
+            if (s)
+                return s;
+            if (group.n == 0 && sets[k] && !data->llms[llm].cloud)
+                continue;
+            set_name_of(data, sets[k], name, sizeof name);
+            json_keep_count(&t->kept, counts, name, group.n);
+            cells++;
+            empty += group.n == 0;
+            thin += group.n > 0 && (int64_t)group.n < t->thin;
+        }
+    }
+    struct json *sum = json_keep(&t->kept, json_set_object(t->root, "cell_counts"));
+    json_keep_count(&t->kept, sum, "cells", cells);
+    json_keep_count(&t->kept, sum, "empty", empty);
+    json_keep_count(&t->kept, sum, "thin", thin);
+    json_keep(&t->kept, json_set_int(sum, "thin_below", t->thin));
+    return OK;
+}
+
+static void add_shape(struct topic *t, const struct coverage *c)
+{
+    struct json *list = new_list(t, "turns_a_session");
+    for (size_t n = c->shortest; n <= c->longest && c->sessions; n++) {
+        struct json *row = json_keep(&t->kept, json_add_object(list));
+        json_keep_count(&t->kept, row, "turns", n);
+        json_keep_count(&t->kept, row, "sessions", coverage_sessions_of(t->data, n));
+    }
+    list = new_list(t, "views");
+    for (size_t v = 0; v < t->data->n_views; v++) {
+        struct json *row = json_keep(&t->kept, json_add_object(list));
+        json_keep(&t->kept, json_set_text(row, "name", t->data->views[v]));
+        json_keep(&t->kept, json_set_int(row, "privacy", t->data->privacy[v]));
+        json_keep_count(&t->kept, row, "added", coverage_view_added(t->data, v));
+        json_keep_count(&t->kept, row, "in_context", coverage_view_context(t->data, v));
+    }
+}
+
+static enum status build_coverage(struct topic *t, struct error *err)
+{
+    struct coverage c;
+    enum status s = coverage_count(t->data, &c, err);
+    struct json_keeper *k = &t->kept;
+    json_keep_count(k, t->root, "sessions", c.sessions);
+    json_keep_count(k, t->root, "imported_sessions", c.imported);
+    json_keep_count(k, t->root, "censored_sessions", c.censored);
+    json_keep_count(k, t->root, "scenes", c.scenes);
+    json_keep_count(k, t->root, "prompts", c.prompts);
+    json_keep_count(k, t->root, "turns", c.turns);
+    json_keep_count(k, t->root, "fan_out", c.fan_out);
+    json_keep_count(k, t->root, "answers", c.answered);
+    json_keep_count(k, t->root, "scored", c.scored);
+    json_keep_count(k, t->root, "refused", c.refused);
+    json_keep_count(k, t->root, "simulated", c.simulated);
+    json_keep_count(k, t->root, "turns_with_associations", c.associated);
+    add_shape(t, &c);
+    if (!s && !(s = add_tasks(t, err)) && !(s = add_actions(t, err)) &&
+        !(s = add_context(t, err)) && !(s = add_llms(t, "llms", -1, err)))
+        s = add_cells(t, err);
+    return s;
+}
+
+/* ---- tables ---- */
+
+struct head {
+    const char *title, *key;
+    char type; /* t text, i count, s seconds, u USD, x score, p percent */
+};
+
+static void format_cell(const struct json *j, char type, char *buf, size_t size)
+{
+    double x = json_number(j, NAN);
+    if (type == 't')
+        snprintf(buf, size, "%s", json_text(j, ""));
+    else if (isnan(x))
+        snprintf(buf, size, "-");
+    else if (type == 'i')
+        snprintf(buf, size, "%.0f", x);
+    else if (type == 's')
+        snprintf(buf, size, "%.2f", x);
+    else if (type == 'u')
+        snprintf(buf, size, x < 0.001 ? "%.6f" : "%.5f", x);
+    else if (type == 'p')
+        snprintf(buf, size, "%.1f %%", 100 * x);
+    else
+        snprintf(buf, size, "%.3f", x);
+    buf[text_utf8_valid(buf, strlen(buf))] = '\0';
+}
+
+/* table_row() takes as many cells as the table has columns, and no more than these. */
+static void add_cells_of(struct table *t, char (*c)[64])
+{
+    table_row(t, c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7], c[8], c[9], c[10], c[11],
+        c[12], c[13], c[14], c[15], c[16], c[17], c[18], c[19]);
+}
+
+static void print_list(
+    const char *title, const struct json *list, const struct head *heads, size_t n)
+{
+    char cells[MAX_COLUMNS][64] = { "" };
+    if (!json_size(list))
+        return;
+    struct table *t = table_new(n);
+    for (size_t i = 0; i < n; i++)
+        snprintf(cells[i], sizeof cells[i], "%s", heads[i].title);
+    add_cells_of(t, cells);
+    for (const struct json *row = json_first(list); row; row = json_next(row)) {
+        for (size_t i = 0; i < n; i++)
+            format_cell(
+                json_get(row, heads[i].key), heads[i].type, cells[i], sizeof cells[i]);
+        add_cells_of(t, cells);
+    }
+    printf("\n%s\n", title);
+    table_print(t);
+    table_free(t);
+}
+
+static void print_cells(const struct json *root)
+{
+    char cells[MAX_COLUMNS][64] = { "task", "llm" };
+    const struct json *list = json_get(root, "cells"), *widest = NULL;
+    const struct json *sum = json_get(root, "cell_counts");
+    for (const struct json *row = json_first(list); row; row = json_next(row)) {
+        if (json_size(json_get(row, "views")) >= json_size(widest))
+            widest = json_get(row, "views");
+    }
+    size_t n = 2 + json_size(widest), at = 2;
+    if (!widest || n > MAX_COLUMNS)
+        return;
+    struct table *t = table_new(n);
+    for (const struct json *c = json_first(widest); c; c = json_next(c), at++)
+        snprintf(cells[at], sizeof cells[at], "%s", json_key(c));
+    add_cells_of(t, cells);
+    for (const struct json *row = json_first(list); row; row = json_next(row)) {
+        format_cell(json_get(row, "task"), 't', cells[0], sizeof cells[0]);
+        format_cell(json_get(row, "llm"), 't', cells[1], sizeof cells[1]);
+        at = 2;
+        for (const struct json *c = json_first(widest); c; c = json_next(c), at++)
+            format_cell(json_get(json_get(row, "views"), json_key(c)), 'i', cells[at],
+                sizeof cells[at]);
+        add_cells_of(t, cells);
+    }
+    printf(
+        "\ntask x action (views uploaded): %lld of %lld cells are empty, %lld hold fewer "
+        "than %lld\n",
+        (long long)json_int(json_get(sum, "empty"), 0),
+        (long long)json_int(json_get(sum, "cells"), 0),
+        (long long)json_int(json_get(sum, "thin"), 0),
+        (long long)json_int(json_get(sum, "thin_below"), 0));
+    table_print(t);
+    table_free(t);
+}
+
+static long long number(const struct json *j, const char *key)
+{
+    return (long long)json_int(json_get(j, key), 0);
+}
+
+static void print_coverage(const struct json *j)
+{
+    static const struct head turns[] = { { "turns", "turns", 'i' },
+        { "sessions", "sessions", 'i' } };
+    static const struct head views[] = { { "view", "name", 't' },
+        { "privacy", "privacy", 'i' }, { "added", "added", 'i' },
+        { "in context", "in_context", 'i' } };
+    static const struct head groups[] = { { "", "name", 't' }, { "n", "n", 'i' },
+        { "score", "score", 'x' }, { "refusals 0", "score_refused_0", 'x' },
+        { "refused", "refused", 'p' }, { "seconds", "latency_s", 's' },
+        { "median", "latency_p50_s", 's' }, { "USD", "cost_usd", 'u' } };
+    printf("%s: %lld sessions over %lld scenes, %lld turns, %lld prompts, %lld fan-out "
+           "answers\n",
+        json_text(json_get(j, "data"), ""), number(j, "sessions"), number(j, "scenes"),
+        number(j, "turns"), number(j, "prompts"), number(j, "fan_out"));
+    printf(
+        "%lld answers: %lld scored, %lld refused, %lld simulated; %lld imported and %lld "
+        "censored sessions; %lld turns with associations\n",
+        number(j, "answers"), number(j, "scored"), number(j, "refused"),
+        number(j, "simulated"), number(j, "imported_sessions"),
+        number(j, "censored_sessions"), number(j, "turns_with_associations"));
+    print_list("turns a session", json_get(j, "turns_a_session"), turns, COUNT_OF(turns));
+    print_list("tasks (path)", json_get(j, "tasks"), groups, COUNT_OF(groups));
+    print_list("actions along the path, by the views that image_index lists",
+        json_get(j, "actions"), groups, COUNT_OF(groups));
+    print_list("cloud turns that upload nothing, by the views that the dialogue holds",
+        json_get(j, "cloud_text_only_by_context"), groups, COUNT_OF(groups));
+    print_list("llms (path and fan-out)", json_get(j, "llms"), groups, COUNT_OF(groups));
+    print_list("views along the path", json_get(j, "views"), views, COUNT_OF(views));
+    print_cells(j);
+}
+
+/* ---- the other topics: by llm, by action ---- */
+
+static enum status build_by_llm(struct topic *t, struct error *err)
+{
+    enum status s = add_llms(t, "path", 0, err);
+    if (!s)
+        s = add_llms(t, "path_and_fan_out", -1, err);
+    if (!s)
+        s = add_actions(t, err);
+    return s ? s : add_tasks(t, err);
+}
+
+static void print_by_llm(
+    const struct json *j, const struct head *heads, size_t n, const char *what)
+{
+    static const struct {
+        const char *key, *title;
+    } lists[] = { { "path", "llms along the path" },
+        { "path_and_fan_out", "llms, path and fan-out" },
+        { "actions", "actions along the path" }, { "tasks", "tasks along the path" } };
+    printf("%s: %s\n", json_text(json_get(j, "data"), ""), what);
+    for (size_t i = 0; i < COUNT_OF(lists); i++)
+        print_list(lists[i].title, json_get(j, lists[i].key), heads, n);
+}
+
+static void print_latency(const struct json *j)
+{
+    static const struct head heads[] = { { "", "name", 't' }, { "n", "n", 'i' },
+        { "mean", "latency_s", 's' }, { "median", "latency_p50_s", 's' },
+        { "90 %", "latency_p90_s", 's' } };
+    print_by_llm(j, heads, COUNT_OF(heads), "seconds from request to last byte");
+}
+
+static void print_cost(const struct json *j)
+{
+    static const struct head heads[] = { { "", "name", 't' }, { "n", "n", 'i' },
+        { "priced", "n_cost", 'i' }, { "mean USD", "cost_usd", 'u' },
+        { "sum USD", "cost_sum_usd", 'u' } };
+    print_by_llm(j, heads, COUNT_OF(heads), "cost of the answers");
+}
+
+static void print_scores(const struct json *j)
+{
+    static const struct head heads[] = { { "", "name", 't' }, { "n", "n", 'i' },
+        { "scored", "n_scored", 'i' }, { "score", "score", 'x' },
+        { "refusals 0", "score_refused_0", 'x' }, { "refused", "refused", 'p' } };
+    print_by_llm(j, heads, COUNT_OF(heads), "response scores, candidate / reference");
+}
+
+static const struct {
+    const char *name;
+    enum status (*build)(struct topic *t, struct error *err);
+    void (*print)(const struct json *j);
+} topics[] = {
+    { "coverage", build_coverage, print_coverage },
+    { "latency", build_by_llm, print_latency },
+    { "cost", build_by_llm, print_cost },
+    { "scores", build_by_llm, print_scores },
+};
+
+static enum status find_topic(struct cli *cli, size_t *out, struct error *err)
+{
+    const char *name = cli_arg(cli, 0), *names[COUNT_OF(topics)];
+    for (*out = 0; *out < COUNT_OF(topics); ++*out) {
+        if (text_equal(topics[*out].name, name))
+            return OK;
+        names[*out] = topics[*out].name;
+    }
+    const char *nearest = text_nearest(name, names, COUNT_OF(names));
+    return cli_usage(cli, err,
+        "there is no topic '%s'; the topics are coverage, latency, cost and scores%s%s%s",
+        name, nearest ? " (did you mean " : "", nearest ? nearest : "",
+        nearest ? "?)" : "");
+}
+
+static enum status run(struct cli *cli, struct error *err)
+{
+    size_t at;
+    struct dataset *data;
+    struct topic t = { .cli = cli, .kept = { 1 } };
+    enum status s = find_topic(cli, &at, err);
+    if (s || (s = cli_int(cli, "thin", 5, 1, 1000000, &t.thin, err)) ||
+        (s = dataset_read_all(cli_arg(cli, 1), &data, err)))
+        return s;
+    t.data = data;
+    t.root = json_keep(&t.kept, json_new_object());
+    json_keep(&t.kept, json_set_text(t.root, "data", data->source));
+    s = topics[at].build(&t, err);
+    if (!s && !t.kept.ok)
+        s = error_nomem(err, sizeof t);
+    if (!s && cli_flag(cli, "json"))
+        s = cli_print_json(t.root, err);
+    else if (!s)
+        topics[at].print(t.root);
+    json_free(t.root);
+    dataset_free(data);
+    return s;
+}
+
+static const struct cli_option options[] = {
+    { "thin", "N", "coverage: a cell with fewer than N rows is thin (default 5)" },
+    { "json", NULL, "print it as JSON" },
+    { NULL, NULL, NULL },
+};
+
+const struct verb verb_stats = {
+    .name = "stats",
+    .stage = STAGE_CURATE,
+    .args = "TOPIC DATA",
+    .min_args = 2,
+    .max_args = 2,
+    .summary = "coverage, latency, cost or scores of a data set",
+    .help =
+        "TOPIC is coverage, latency, cost or scores. DATA is a store, an export folder "
+        "or\n"
+        "an authors' JSON file. Rows without an answer or a score are counted too.\n\n"
+        "coverage shows sessions, tasks and actions, and how often each set of views "
+        "was\n"
+        "uploaded for each task: where cells are empty or thin, nothing can be learned\n"
+        "about that action. Views accumulate: once added they stay in the dialogue, so\n"
+        "\"text only\" often means with the views that are there already.\n\n"
+        "  m4a1 stats coverage M4A1.json\n"
+        "  m4a1 stats latency kitchen.store --json\n",
+    .options = options,
+    .run = run,
+};

@@ -54,7 +54,7 @@ struct engine_result {
     int64_t n_recovered; /* attempts of a killed run, closed as unknown */
     int64_t n_sent, n_answered, n_attempts_failed, n_failed;
     int64_t n_unsendable; /* calls that could not be built; see first_unsendable */
-    char first_unsendable[512];
+    char first_unsendable[1024];
     int cap_reached, limit_reached, interrupted;
     int64_t spent_pusd;         /* by the whole store, as counted against a cap */
     struct ready_counts counts; /* at the end */

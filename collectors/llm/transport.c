@@ -244,7 +244,8 @@ static void read_connection(struct transfer *t)
     curl_easy_getinfo(t->easy, CURLINFO_NAMELOOKUP_TIME_T, &lookup_us);
     curl_easy_getinfo(t->easy, CURLINFO_CONNECT_TIME_T, &connect_us);
     curl_easy_getinfo(t->easy, CURLINFO_APPCONNECT_TIME_T, &tls_us);
-    t->ex->reused = t->n_sent > 0 && n_connects == 0;
+    // Where curl wanted to send again it had connected anew: the first one was reused.
+    t->ex->reused = t->n_sent > 1 || (t->n_sent == 1 && n_connects == 0);
     if (t->ex->reused)
         return;
     connect_us = tls_us > connect_us ? tls_us : connect_us;

@@ -27,6 +27,14 @@ check_equal "both are the same" \
 check_equal "the recipe is kept whole" \
     "$(sqlite3 b.m4a1 'SELECT text FROM recipe')" "$(cat printed.jsonc)"
 
+keys=$(sed -e 's|//.*||' -e 's/"parameters": {[^}]*}//' printed.jsonc |
+    grep -o '"[a-z_0-9]*":' | tr -d '":' | sort -u)
+for key in $keys; do
+    grep -Eq "[\`.\"{]${key}[\`\".]" "$ROOT/docs/recipe.md" || echo "$key"
+done >missing-keys
+check_equal "docs/recipe.md tells every key of it" "$(cat missing-keys)" ""
+rm missing-keys
+
 # Extending.
 before=$(store_hash a.m4a1)
 check_status 2 "a store with a recipe is not given the built-in one by mistake" \

@@ -236,7 +236,7 @@ static enum exchange_end end_of(const struct transfer *t, CURLcode code)
     return code == CURLE_OPERATION_TIMEDOUT ? EXCHANGE_TIMED_OUT : EXCHANGE_BROKEN;
 }
 
-static void read_connection(struct transfer *t)
+static void read_connection(struct transfer *t, enum exchange_end end)
 {
     curl_off_t lookup_us = 0, connect_us = 0, tls_us = 0;
     long n_connects = 0;
@@ -244,8 +244,8 @@ static void read_connection(struct transfer *t)
     curl_easy_getinfo(t->easy, CURLINFO_NAMELOOKUP_TIME_T, &lookup_us);
     curl_easy_getinfo(t->easy, CURLINFO_CONNECT_TIME_T, &connect_us);
     curl_easy_getinfo(t->easy, CURLINFO_APPCONNECT_TIME_T, &tls_us);
-    // Where curl wanted to send again it had connected anew: the first one was reused.
-    t->ex->reused = t->n_sent > 1 || (t->n_sent == 1 && n_connects == 0);
+    // A stale one was reused, though curl has connected anew by now.
+    t->ex->reused = end == EXCHANGE_STALE || (t->n_sent > 0 && n_connects == 0);
     if (t->ex->reused)
         return;
     connect_us = tls_us > connect_us ? tls_us : connect_us;
@@ -258,7 +258,7 @@ static void end_transfer(
 {
     struct exchange *ex = t->ex;
     if (t->easy) {
-        read_connection(t);
+        read_connection(t, end);
         curl_multi_remove_handle(tr->multi, t->easy);
         curl_easy_cleanup(t->easy);
     }

@@ -1,0 +1,314 @@
+/* tmo_options.c - seeds, llms, settings and splits from the command line. */
+#include "m4a1/cli/tmo_options.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "m4a1/base/buffer.h"
+#include "m4a1/base/files.h"
+#include "m4a1/base/text.h"
+#include "m4a1/tmo/evaluation.h"
+#include "schema/store.h"
+
+#define LIST_MAX 100000
+#define SPLIT_FILE_MAX ((size_t)64 << 20)
+
+enum status tmo_numbers(const char *text, const char *what, int64_t min, int64_t max,
+    int64_t **out, size_t *n, struct error *err)
+{
+    size_t size = 1;
+    *n = 0;
+    for (const char *s = text; *s; s++)
+        size += *s == ',';
+    *out = calloc(size, sizeof **out);
+    if (!*out)
+        return error_nomem(err, size * sizeof **out);
+    enum status s = size > LIST_MAX ? error_set(err, E_ARG, "%s: more than %d entries",
+                                          what, LIST_MAX)
+                                    : OK;
+    for (const char *at = text; !s && (*at || !*n);) {
+        size_t len = strcspn(at, ",");
+        char *one = text_copy_n(at, len);
+        s = one ? text_to_int(one, what, min, max, &(*out)[*n], err)
+                : error_nomem(err, len);
+        free(one);
+        ++*n;
+        at += len;
+        if (*at == ',')
+            at++;
+    }
+    if (s) {
+        free(*out);
+        *out = NULL;
+        *n = 0;
+    }
+    return s;
+}
+
+enum status tmo_seeds(struct cli *cli, uint64_t **seeds, size_t *n, struct error *err)
+{
+    const char *text = cli_value(cli, "seeds");
+    int64_t *list;
+    *seeds = NULL;
+    if (!text)
+        text = "0,1,2";
+    enum status s = tmo_numbers(text, "--seeds", 0, INT64_MAX >> 10, &list, n, err);
+    if (s)
+        return s;
+    int is_count = !strchr(text, ',');
+    size_t n_seeds = is_count ? (size_t)list[0] : *n;
+    if (is_count && !list[0])
+        s = cli_usage(cli, err,
+            "--seeds 0 is no seed at all; for seed 0 alone say "
+            "--seeds 0, (with the comma)");
+    else if (n_seeds > EVALUATION_MAX_SEEDS)
+        s = cli_usage(cli, err, "--seeds: %zu of them, and %d is the most", n_seeds,
+            EVALUATION_MAX_SEEDS);
+    for (size_t i = 0; !s && !is_count && i < n_seeds; i++)
+        for (size_t j = 0; !s && j < i; j++)
+            if (list[i] == list[j])
+                s = cli_usage(
+                    cli, err, "--seeds: %" PRId64 " stands there twice", list[i]);
+    if (!s) {
+        *seeds = calloc(n_seeds, sizeof **seeds);
+        if (!*seeds)
+            s = error_nomem(err, n_seeds * sizeof **seeds);
+    }
+    for (size_t i = 0; !s && i < n_seeds; i++)
+        (*seeds)[i] = is_count ? i : (uint64_t)list[i];
+    free(list);
+    *n = s ? 0 : n_seeds;
+    return s;
+}
+
+/* ---- llms and settings ---- */
+
+/* The llm of a role: the one there is, or the one that --local or --cloud names. */
+static enum status choose_llm(
+    struct cli *cli, const struct dataset *data, int cloud, int *out, struct error *err)
+{
+    const char *role = cloud ? "cloud" : "local";
+    const char *wanted = cli_value(cli, role);
+    struct buffer names;
+    size_t n = 0;
+    enum status s = OK;
+    *out = -1;
+    buffer_init(&names, 4096);
+    for (size_t i = 0; i < data->n_llms; i++) {
+        if ((data->llms[i].cloud != 0) != cloud)
+            continue;
+        buffer_printf(&names, "%s%s", n++ ? ", " : "", data->llms[i].name);
+        if (n == 1 || wanted) {
+            if (!wanted || strcmp(wanted, data->llms[i].name) == 0)
+                *out = (int)i;
+        }
+    }
+    if (!n)
+        s = error_set(err, E_DATA,
+            "%s has no answers of a %s llm; the published environment chooses between a "
+            "local and a cloud one, so collect from both",
+            data->source, role);
+    else if (wanted && *out < 0)
+        s = cli_usage(cli, err, "--%s %s: %s has no such %s llm; it has %s", role, wanted,
+            data->source, role, buffer_str(&names));
+    else if (!wanted && n > 1)
+        s = cli_usage(cli, err,
+            "%s has %zu %s llms, and the published environment takes one; choose with "
+            "--%s NAME among %s",
+            data->source, n, role, role, buffer_str(&names));
+    buffer_release(&names);
+    return s;
+}
+
+enum status tmo_setup_read(
+    struct cli *cli, const struct dataset *data, struct tmo_setup *out, struct error *err)
+{
+    memset(out, 0, sizeof *out);
+    out->settings = environment_published();
+    out->settings.resource_aware = cli_flag(cli, "resource-aware");
+    if (cli_value(cli, "device"))
+        out->settings.device = cli_value(cli, "device");
+    if (cli_value(cli, "network"))
+        out->settings.network = cli_value(cli, "network");
+    int64_t tau, k;
+    struct costs costs;
+    enum status s = cli_int(cli, "tau", 5, 1, SPACE_MAX_TAU, &tau, err);
+    if (!s)
+        s = cli_int(cli, "k", 5, 1, KNN_MAX_K, &k, err);
+    if (s)
+        return s;
+    out->tau = (size_t)tau;
+    out->settings.k = (size_t)k;
+    s = costs_build(out->settings.device, out->settings.network, 1, &costs, err);
+    if (s)
+        return cli_usage(cli, err, "%s", err ? err->msg : "unknown device or network");
+    out->settings.device = costs.device->name;
+    out->settings.network = costs.network->name;
+    s = choose_llm(cli, data, 0, &out->local, err);
+    if (!s)
+        s = choose_llm(cli, data, 1, &out->cloud, err);
+    return s;
+}
+
+void tmo_setup_warn(const struct recorded *rec)
+{
+    const struct dataset *data = rec->data;
+    if (rec->n_other_llm)
+        fprintf(stderr,
+            "%zu of %zu turns were answered by other llms than %s and %s; their scores "
+            "are left out.\n",
+            rec->n_other_llm, rec->n_turns, data->llms[rec->local].name,
+            data->llms[rec->cloud].name);
+    if (rec->n_unscored)
+        fprintf(stderr, "%zu of %zu turns have no score and are left out.\n",
+            rec->n_unscored, rec->n_turns);
+    if (rec->n_unassociated)
+        fprintf(stderr,
+            "%zu of %zu turns have no associations; theirs count as 0, so views earn "
+            "nothing there.\n",
+            rec->n_unassociated, rec->n_turns);
+    if (data->simulated)
+        fprintf(stderr,
+            "Answers of %s are simulated: figures say how the pipeline works, "
+            "nothing about llms.\n",
+            data->source);
+}
+
+/* ---- splits ---- */
+
+/* key with every {seed} replaced; freed by the caller, NULL when out of memory. */
+static char *fill_key(const char *key, uint64_t seed)
+{
+    struct buffer out;
+    buffer_init(&out, 4096);
+    for (const char *at = key; *at;) {
+        if (text_starts(at, "{seed}")) {
+            buffer_printf(&out, "%" PRIu64, seed);
+            at += strlen("{seed}");
+        } else {
+            buffer_add_char(&out, *at++);
+        }
+    }
+    char *filled = text_copy(buffer_str(&out));
+    buffer_release(&out);
+    return filled;
+}
+
+static void list_members(const struct json *root, struct buffer *out)
+{
+    for (const struct json *c = json_first(root); c; c = json_next(c))
+        if (json_is_object(c))
+            buffer_printf(out, "%s%s", out->len ? ", " : "", json_key(c));
+}
+
+/* What split_read() checks, for a split that is a member of a larger file. */
+struct member {
+    const char *path, *key;
+    const struct dataset *data;
+    char *used; /* [n_sessions] */
+};
+
+static enum status read_side(const struct member *m, const struct json *split,
+    const char *side, int64_t **ids, size_t *n, struct error *err)
+{
+    const struct json *list = json_get(split, side);
+    if (!json_is_array(list) || !json_size(list))
+        return error_set(err, E_DATA,
+            "%s: %s.%s: expected a list of session ids; a split is {\"train\": [ids], "
+            "\"test\": [ids]}",
+            m->path, m->key, side);
+    *ids = calloc(json_size(list), sizeof **ids);
+    if (!*ids)
+        return error_nomem(err, json_size(list) * sizeof **ids);
+    for (const struct json *c = json_first(list); c; c = json_next(c)) {
+        const struct session *session =
+            json_is_int(c) ? dataset_session(m->data, json_int(c, -1)) : NULL;
+        if (!session)
+            return error_set(err, E_DATA,
+                "%s: %s.%s: entry %zu is no session id of %s; is the split from another "
+                "data set?",
+                m->path, m->key, side, *n, m->data->source);
+        char *used = &m->used[session - m->data->sessions];
+        if (*used)
+            return error_set(err, E_DATA,
+                "%s: %s: session %" PRId64 " stands in the split twice", m->path, m->key,
+                session->id);
+        *used = 1;
+        (*ids)[(*n)++] = session->id;
+    }
+    return OK;
+}
+
+static enum status read_member(const char *path, const struct json *root, const char *key,
+    const struct dataset *data, struct split *out, struct error *err)
+{
+    const struct json *split = json_get(root, key);
+    struct member m = { path, key, data, NULL };
+    if (!split) {
+        struct buffer keys;
+        buffer_init(&keys, 1000);
+        list_members(root, &keys);
+        enum status s = error_set(err, E_DATA, "%s has no split \"%s\"; it has %s", path,
+            key, keys.len ? buffer_str(&keys) : "none");
+        buffer_release(&keys);
+        return s;
+    }
+    m.used = calloc(data->n_sessions + 1, 1);
+    if (!m.used)
+        return error_nomem(err, data->n_sessions);
+    enum status s = read_side(&m, split, "train", &out->train, &out->n_train, err);
+    if (!s)
+        s = read_side(&m, split, "test", &out->test, &out->n_test, err);
+    free(m.used);
+    if (s)
+        split_release(out);
+    return s;
+}
+
+/* FILE:KEY, where FILE is there; *is_member tells whether text is of that form. */
+static enum status split_member(const char *text, const struct dataset *data,
+    uint64_t seed, int *is_member, struct split *out, struct error *err)
+{
+    const char *colon = strrchr(text, ':');
+    *is_member = 0;
+    if (!colon || !colon[1])
+        return OK;
+    char *path = text_copy_n(text, (size_t)(colon - text));
+    char *key = fill_key(colon + 1, seed);
+    enum status s = path && key ? OK : error_nomem(err, strlen(text));
+    if (!s && file_exists(path) && !file_is_folder(path)) {
+        struct json *root;
+        *is_member = 1;
+        s = json_read_file(path, SPLIT_FILE_MAX, JSON_UNIQUE_KEYS, &root, err);
+        if (!s) {
+            s = read_member(path, root, key, data, out, err);
+            json_free(root);
+        }
+    }
+    free(path);
+    free(key);
+    return s;
+}
+
+enum status tmo_split(const struct cli *cli, const struct dataset *data, uint64_t seed,
+    struct split *out, struct error *err)
+{
+    const char *text = cli_value(cli, "split");
+    memset(out, 0, sizeof *out);
+    if (!text)
+        return split_draw(data, 0, 0.8, seed, out, err);
+    if (file_exists(text))
+        return split_read(text, data, out, err);
+    int is_member;
+    enum status s = split_member(text, data, seed, &is_member, out, err);
+    if (s || is_member)
+        return s;
+    if (store_is_database(data->source))
+        return split_of_store(data->source, text, out, err);
+    return error_set(err, E_NOT_FOUND,
+        "--split %s: there is no such file, and %s is not a store that could have frozen "
+        "a split of that name",
+        text, data->source);
+}

@@ -149,11 +149,13 @@ void client_exchange(uint16_t port, const char *method, const char *path,
 {
     int fd = client_connect(port);
     size_t len = body ? strlen(body) : 0;
+    int64_t begin_ns = clock_mono_ns();
     if (fd < 0 || client_send(fd, method, path, headers, body ? body : "", len) != 0) {
         memset(out, 0, sizeof *out);
         out->end = CLIENT_NONE;
     } else {
         client_receive(fd, out);
+        out->sent_ns = begin_ns;
     }
     if (fd >= 0)
         close(fd);

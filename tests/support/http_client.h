@@ -21,7 +21,9 @@ struct client_reply {
     struct buffer head, body;
     size_t n_pieces; /* chunks of a chunked body */
     size_t piece_end[4096];
-    int64_t sent_ns, first_ns, last_ns; /* request out, first byte, last byte */
+    /* client_exchange(): before the request was sent; client_receive(): when it began. */
+    int64_t sent_ns;
+    int64_t first_ns, last_ns; /* first and last byte of the answer */
 };
 
 /* Connect; -1 on failure. */

@@ -109,11 +109,10 @@ static enum status keep_text(
 static enum status report(
     struct recipe_reader *r, const char *name, struct buffer *problems, struct error *err)
 {
-    const char *list = buffer_str(&r->problems);
     if (r->n_problems > RECIPE_MAX_PROBLEMS)
         buffer_printf(&r->problems, "%s: and %zu more\n", name,
             r->n_problems - RECIPE_MAX_PROBLEMS);
-    list = buffer_str(&r->problems);
+    const char *list = buffer_str(&r->problems);
     const char *tail = r->n_problems == 1 ? "" : "s";
     if (problems) {
         buffer_clear(problems);

@@ -208,6 +208,25 @@ static enum status apply_prompts(struct applying *a)
 
 /* ---- llms and prices ---- */
 
+/* Another name holds this llm's role and identity: an unused one makes room (with its
+ * prices, which billed nothing), a used one is told by llm_save(). */
+static enum status make_llm_room(struct applying *a, const struct llm *llm)
+{
+    int64_t holder = 0, used = 0;
+    enum status s = store_int(a->store, 0, &holder, a->err,
+        "SELECT llm_id FROM llm WHERE identity = ? AND role = ? AND name <> ?", "ttt",
+        llm->identity, llm_role_names[llm->role], llm->name);
+    if (!s && holder)
+        s = store_int(a->store, 0, &used, a->err,
+            "SELECT EXISTS (SELECT 1 FROM call WHERE llm_id = ?)", "i", holder);
+    if (s || !holder || used)
+        return s;
+    s = store_run(a->store, a->err, "DELETE FROM price WHERE llm_id = ?", "i", holder);
+    if (!s)
+        s = store_run(a->store, a->err, "DELETE FROM llm WHERE llm_id = ?", "i", holder);
+    return s;
+}
+
 /* Llms of an import have no protocol; no recipe names them, so none retires them. */
 static enum status apply_llms(struct applying *a)
 {
@@ -216,6 +235,8 @@ static enum status apply_llms(struct applying *a)
         "i", a->now_ms);
     for (size_t i = 0; i < a->recipe->n_llms && !s; i++) {
         struct llm llm = a->recipe->llms[i];
+        if ((s = make_llm_room(a, &llm)))
+            break;
         // llm_save() computes the identity anew and keeps it in the llm: this one's own.
         llm.identity = NULL;
         s = llm_save(a->store, &llm, a->err);

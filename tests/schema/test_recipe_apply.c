@@ -258,6 +258,26 @@ static void test_prompt_ids_may_be_swapped(void **state)
     store_close(store);
 }
 
+static void test_unused_llms_may_be_renamed(void **state)
+{
+    struct store *store = new_store(*state);
+    apply(store, small);
+    char *text = with_all(small, "\"gpt\": {", "\"new\": {", "\"like\": \"gpt\"",
+        "\"like\": \"new\"", "\"llm\": \"gpt\"", "\"llm\": \"new\"", NULL);
+    apply(store, text);
+    assert_int_equal(ask(store, "SELECT count(*) FROM llm WHERE name = 'gpt'"), 0);
+    assert_int_equal(
+        ask(store,
+            "SELECT count(*) FROM price JOIN llm USING (llm_id) WHERE name = 'new'"),
+        1);
+    assert_int_equal(ask(store, "SELECT count(*) FROM price"), 1);
+    // Once it is used, its name stays with it.
+    use_everything(store);
+    refuse(store, small, "llm gpt");
+    free(text);
+    store_close(store);
+}
+
 static void test_imported_llms_are_left_alone(void **state)
 {
     struct store *store = new_store(*state);
@@ -315,6 +335,8 @@ int main(void)
             test_what_was_not_used_may_change, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(
             test_prompt_ids_may_be_swapped, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(
+            test_unused_llms_may_be_renamed, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(
             test_imported_llms_are_left_alone, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_too_many_views, make_folder, remove_folder),

@@ -42,7 +42,7 @@ struct recipe_price {
 struct recipe_actions {
     char *llm;       /* a name, or "*" for those not named */
     int all_subsets; /* 1 = every subset of the views (that the llm accepts) */
-    uint32_t *sets;  /* else these sets of views */
+    uint32_t *sets;  /* else these sets; bit i = views[i] of the recipe, not of a store */
     size_t n_sets;
 };
 
@@ -50,7 +50,7 @@ struct recipe {
     char *path; /* the file, for messages */
     char *name;
     char *licence, *consent; /* NULL = not said */
-    char *text;              /* the file as read */
+    char *text; /* self-contained: as read, or printed anew where files were put in */
 
     struct recipe_view *views;
     size_t n_views;

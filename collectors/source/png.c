@@ -199,11 +199,13 @@ static int row_is_fill(const AVFrame *frame, int y, uint8_t fill)
 }
 
 // Complete where no sample depends on what the memory was filled with.  One look at the
-// last row settles it for nearly every file; the others are decoded a second time.
-static enum status check_complete(const void *bytes, size_t len, uint8_t fill,
-    int interlaced, const AVFrame *frame, struct error *err)
+// last row settles it for nearly every file; the others are decoded a second time.  Of an
+// interlaced file libavcodec fills the gaps itself: with too little data it comes out
+// coarse, and only its checksums could tell.
+static enum status check_complete(
+    const void *bytes, size_t len, uint8_t fill, const AVFrame *frame, struct error *err)
 {
-    if (!interlaced && !row_is_fill(frame, frame->height - 1, fill))
+    if (!row_is_fill(frame, frame->height - 1, fill))
         return OK;
     AVFrame *again;
     enum status s = decode(bytes, len, (uint8_t)~fill, &again, err);
@@ -246,7 +248,7 @@ enum status png_decode(const void *bytes, size_t len, struct picture *out,
     if (s == OK && ((uint32_t)frame->width != width || (uint32_t)frame->height != height))
         s = error_set(err, E_DATA, "broken PNG: its parts disagree about its size");
     if (s == OK)
-        s = check_complete(bytes, len, fill, header[12], frame, err);
+        s = check_complete(bytes, len, fill, frame, err);
     if (s == OK)
         s = to_rgb(frame, out, err);
     av_frame_free(&frame);

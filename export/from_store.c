@@ -162,7 +162,10 @@ static enum status load_paths(struct loader *l, struct session *session, int64_t
     query_bind(l->paths, "ii", scene_id, at_ms);
     while (!(s = query_next(l->paths, err)) && query_has_row(l->paths)) {
         size_t v = (size_t)query_int(l->paths, 0);
-        paths[v] = text_copy(query_text(l->paths, 1));
+        // A collected frame is named by its file alone, which every scene may have.
+        paths[v] = session->imported
+                       ? text_copy(query_text(l->paths, 1))
+                       : text_format("%s/%s", session->scene, query_text(l->paths, 1));
         if (!paths[v])
             return error_nomem(err, 64);
         found++;

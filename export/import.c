@@ -116,7 +116,7 @@ static enum status count_differing(struct importer *im, const struct session *se
         int64_t same;
         s = store_int(im->store, 0, &same, err,
             "SELECT count(*) FROM scene_frame WHERE scene_id = ? AND at_ms = ?"
-            " AND view_id = ? AND source = ? AND frame_id IS NULL",
+            " AND view_id = ? AND source = ?",
             "iiit", scene_id, at_ms, im->view_ids[v], session->image_paths[v]);
         *equal += same;
     }

@@ -25,9 +25,9 @@ static const struct cli_option options[] = {
 };
 
 static const char warning[] =
-    "return inside the published simulator, whose estimator is fitted on the training "
-    "sessions and serves the evaluation too; it does not predict scores of held-out "
-    "answers (docs/tmo.md)";
+    "return inside the published simulator, whose estimator is fitted on the\n"
+    "training sessions and serves the evaluation too; it does not predict scores of\n"
+    "held-out answers (docs/tmo.md)";
 
 enum line { LINE_RANDOM, LINE_LOCAL, LINE_CLOUD, LINE_A2C, LINE_A2C_AWARE, N_LINES };
 static const char *const line_names[N_LINES] = { "Random", "Local", "Cloud", "A2C",
@@ -220,33 +220,42 @@ static enum status evaluate_baselines(
 
 /* ---- output ---- */
 
-static void summary(const struct row *row, enum evaluation_figure figure, double scale,
-    int digits, char *out, size_t size)
+/* A column of the table; those with a deviation show it behind the mean. */
+static const struct column {
+    const char *head;
+    enum evaluation_figure figure;
+    double scale;
+    int digits, with_deviation;
+} columns[] = {
+    { "reward", FIGURE_REWARD, 1, 3, 1 },
+    { "response", FIGURE_RESPONSE, 1, 3, 1 },
+    { "association", FIGURE_ASSOCIATION, 1, 3, 1 },
+    { "latency s", FIGURE_LATENCY_S, 1, 2, 1 },
+    { "usage mUSD", FIGURE_USAGE_USD, 1e3, 2, 1 },
+    { "over", FIGURE_OVER, 100, 1, 0 },
+    { "by s", FIGURE_LATENCY_EXCESS_S, 1, 2, 0 },
+    { "by mUSD", FIGURE_USAGE_EXCESS_USD, 1e3, 2, 0 },
+};
+
+static void fill_cell(
+    const struct row *row, const struct column *c, char *out, size_t size)
 {
     double mean, deviation;
-    evaluation_summary(row->all, row->n, figure, &mean, &deviation);
-    snprintf(out, size, "%.*f ± %.*f", digits, scale * mean, digits, scale * deviation);
+    evaluation_summary(row->all, row->n, c->figure, &mean, &deviation);
+    if (c->with_deviation)
+        snprintf(out, size, "%.*f ± %.*f", c->digits, c->scale * mean, c->digits,
+            c->scale * deviation);
+    else
+        snprintf(out, size, "%.*f%s", c->digits, c->scale * mean,
+            c->figure == FIGURE_OVER ? " %" : "");
 }
 
 static void print_table(const struct report *report)
 {
-    static const struct {
-        enum evaluation_figure figure;
-        double scale;
-        int digits;
-    } columns[] = {
-        { FIGURE_REWARD, 1, 3 },
-        { FIGURE_RESPONSE, 1, 3 },
-        { FIGURE_ASSOCIATION, 1, 3 },
-        { FIGURE_LATENCY_S, 1, 2 },
-        { FIGURE_USAGE_USD, 1e3, 2 },
-        { FIGURE_OVER, 100, 1 },
-        { FIGURE_LATENCY_EXCESS_S, 1, 2 },
-        { FIGURE_USAGE_EXCESS_USD, 1e3, 2 },
-    };
     struct table *t = table_new(10);
-    table_row(t, "policy", "seeds", "reward", "response", "association", "latency s",
-        "usage 1e-3 USD", "over budget %", "excess s", "excess 1e-3 USD");
+    const struct column *c = columns;
+    table_row(t, "policy", "seeds", c[0].head, c[1].head, c[2].head, c[3].head, c[4].head,
+        c[5].head, c[6].head, c[7].head);
     for (int line = 0; line < N_LINES; line++) {
         const struct row *row = &report->rows[line];
         char seeds[24], cells[COUNT_OF(columns)][48];
@@ -254,17 +263,17 @@ static void print_table(const struct report *report)
             continue;
         snprintf(seeds, sizeof seeds, "%zu", row->n);
         for (size_t i = 0; i < COUNT_OF(columns); i++)
-            summary(row, columns[i].figure, columns[i].scale, columns[i].digits, cells[i],
-                sizeof cells[i]);
+            fill_cell(row, &columns[i], cells[i], sizeof cells[i]);
         table_row(t, line_names[line], seeds, cells[0], cells[1], cells[2], cells[3],
             cells[4], cells[5], cells[6], cells[7]);
     }
     table_print(t);
     table_free(t);
-    printf("\nMean ± population deviation over seeds, each on its own test sessions. "
-           "Latency and\nusage are totals of a session; over budget is the share of "
-           "sessions beyond 30 s or\n0.05 USD, excess the mean of those beyond. Policies "
-           "take their most probable action.\n\nThis is the %s.\n",
+    printf(
+        "\nMean ± population deviation over seeds, each on its own test sessions. "
+        "Latency and\nusage are totals of a session; over: share of sessions beyond "
+        "30 s or 0.05 USD, and by\nhow much those are beyond. Policies take their most "
+        "probable action.\n\nThis is the %s.\n",
         warning);
 }
 
@@ -295,11 +304,14 @@ static enum status print_json(const struct report *report, struct error *err)
     struct json *root = json_new_object();
     if (!root)
         return error_nomem(err, 64);
+    char meaning[sizeof warning];
+    for (size_t i = 0; i < sizeof warning; i++)
+        meaning[i] = warning[i] == '\n' ? ' ' : warning[i];
     json_set_text(root, "data", report->data->source);
     json_set_text(root, "digest", report->data->digest);
     json_set_bool(root, "simulated", report->data->simulated);
     json_set_text(root, "environment", "as-published");
-    json_set_text(root, "meaning", warning);
+    json_set_text(root, "meaning", meaning);
     struct json *rows = json_set_array(root, "policies");
     for (int line = 0; line < N_LINES; line++)
         if (report->rows[line].n)

@@ -40,7 +40,8 @@ static const struct cli_option options[] = {
 /* What is to be traced, and in what. */
 struct trace {
     const struct environment *env;
-    struct json *root; /* NULL: print text */
+    struct json *root;     /* NULL: print text */
+    struct json *sessions; /* its list of played sessions */
     enum environment_rules rules;
     int64_t *actions;
     size_t n_actions;
@@ -226,7 +227,7 @@ static enum status play_session(const struct trace *trace, int64_t id, struct er
             err, E_NOT_FOUND, "%s has no session %" PRId64, env->rec->data->source, id);
     struct json *steps = NULL, *o = NULL;
     if (trace->root) {
-        o = json_add_object((struct json *)json_get(trace->root, "sessions"));
+        o = json_add_object(trace->sessions);
         json_set_int(o, "session", id);
         json_set_text(o, "rules", rules);
         steps = json_set_array(o, "steps");
@@ -265,7 +266,7 @@ static enum status play(
     s = tmo_numbers(sessions, "--session", 0, INT64_MAX, &ids, &n, err);
     if (!s) {
         if (trace->root)
-            json_set_array(trace->root, "sessions");
+            trace->sessions = json_set_array(trace->root, "sessions");
         for (size_t i = 0; i < n && !s; i++)
             s = play_session(trace, ids[i], err);
         free(ids);
@@ -280,17 +281,12 @@ static enum status estimate_turn(const struct trace *trace, struct json *list,
     const struct recorded_session *session, size_t t, size_t action, struct error *err)
 {
     const struct environment *env = trace->env;
-    const struct recorded *rec = env->rec;
     struct knn_neighbours near;
-    struct episode ep;
-    episode_start(&ep, env, RULES_TRAIN, (size_t)(session - rec->sessions), 0, 0);
-    ep.turn = t;
-    memcpy(ep.states, rec->observations + (session->first + t) * rec->space.n_states,
-        rec->space.n_states * sizeof *ep.states);
-    enum status s = episode_explain(&ep, action, &near, err);
+    size_t turn = session->first + t;
+    enum status s = environment_explain(env, turn, action, &near, err);
     if (s)
         return s;
-    int recorded = rec->actions[session->first + t] == (int)action;
+    int recorded = env->rec->actions[turn] == (int)action;
     if (list) {
         struct json *o = json_add_object(list);
         json_set_int(o, "session", session->id);

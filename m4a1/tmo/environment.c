@@ -260,10 +260,23 @@ void episode_step(struct episode *ep, size_t action, struct outcome *out)
         arrive(ep, (long)action);
 }
 
+static enum status explain(const struct environment *env, const int16_t *states,
+    size_t action, struct knn_neighbours *out, struct error *err)
+{
+    int16_t pair[SPACE_MAX_PAIR];
+    join_pair(&env->rec->space, states, action, pair);
+    return knn_explain(env->knn, pair, out, err);
+}
+
 enum status episode_explain(const struct episode *ep, size_t action,
     struct knn_neighbours *out, struct error *err)
 {
-    int16_t pair[SPACE_MAX_PAIR];
-    join_pair(&ep->env->rec->space, ep->states, action, pair);
-    return knn_explain(ep->env->knn, pair, out, err);
+    return explain(ep->env, ep->states, action, out, err);
+}
+
+enum status environment_explain(const struct environment *env, size_t turn, size_t action,
+    struct knn_neighbours *out, struct error *err)
+{
+    const int16_t *states = env->rec->observations + turn * env->rec->space.n_states;
+    return explain(env, states, action, out, err);
 }

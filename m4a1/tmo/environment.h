@@ -99,4 +99,9 @@ void episode_step(struct episode *ep, size_t action, struct outcome *out);
 MUST_CHECK enum status episode_explain(const struct episode *ep, size_t action,
     struct knn_neighbours *out, struct error *err);
 
+/* The estimate of an action in a recorded turn (index into rec), with its neighbours;
+ * their rows are turns by env->row_turns. */
+MUST_CHECK enum status environment_explain(const struct environment *env, size_t turn,
+    size_t action, struct knn_neighbours *out, struct error *err);
+
 #endif

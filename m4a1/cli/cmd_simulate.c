@@ -153,7 +153,7 @@ const struct verb verb_simulate = {
         "\n"
         "GET /simulator/stats counts what was asked and answered.  The API key "
         "\"invalid\" is\n"
-        "refused, any other is accepted; models whose llm names a key_env need one.\n"
+        "refused; any other, or none, is accepted.\n"
         "\n"
         "Examples\n"
         "  m4a1 simulate --port 8089 --time-scale 0.1\n"

@@ -16,14 +16,6 @@ static unsigned roles_of(const struct recipe *recipe, const char *model)
     return roles;
 }
 
-int sim_needs_key(const struct recipe *recipe, const char *model)
-{
-    for (size_t i = 0; i < recipe->n_llms; i++)
-        if (text_equal(recipe->llms[i].model, model) && recipe->llms[i].key_env)
-            return 1;
-    return 0;
-}
-
 /* The longest prompt that occurs in text wins, so that one prompt may begin another. */
 static const char *task_of(const struct recipe *recipe, const char *text)
 {

@@ -21,9 +21,6 @@ struct sim_ask {
 int sim_ask_init(struct sim_ask *ask, uint64_t seed, const struct recipe *recipe,
     const struct chat_request *request);
 
-/* Whether some llm of the recipe sends a key with this model. */
-int sim_needs_key(const struct recipe *recipe, const char *model);
-
 /* A generator that depends on the seed, what it is for, and the request alone. */
 void sim_rng(
     struct rng *rng, const struct sim_ask *ask, const char *purpose, uint64_t times_seen);

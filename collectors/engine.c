@@ -20,7 +20,8 @@
 
 #define CACHE_BYTES (64u << 20)
 #define LONGEST_NAP_NS INT64_C(100000000) /* so that Ctrl-C is seen soon */
-#define MAX_AHEAD 2 /* rendered calls that wait for a slot, an llm */
+#define MAX_AHEAD 2                 /* rendered calls that wait for a slot, an llm */
+#define SIMULATOR_TOKEN "simulated" /* what the simulator gets to see for a key */
 #define DEFAULT_OUTPUT_TOKENS                                                            \
     32768 /* bound of an answer where no cap asks for a real one */
 
@@ -126,6 +127,7 @@ static enum status begin_call(
     job->block = call->call.block;
     job->order = call->call.order;
     job->n_failed = call->n_failed;
+    job->is_fresh = call->is_fresh;
     job->is_simulated = e->o->simulator_url != NULL;
     job->picked_ns = clock_mono_ns();
     int ok = 1;
@@ -279,8 +281,10 @@ static void hand_over(struct engine *e)
         struct exchange *ex = &job->exchange;
         ex->url = lane->url;
         ex->key_env = job->is_simulated ? NULL : job->llm->key_env;
+        ex->token = job->is_simulated && job->llm->key_env ? SIMULATOR_TOKEN : NULL;
         ex->body = buffer_str(&job->body);
         ex->len = job->body.len;
+        ex->is_fresh = job->is_fresh;
         ex->timeout_ns = seconds_ns(job->llm->timeout_s);
         ex->connect_timeout_ns = seconds_ns(e->o->connect_timeout_s);
         ex->done = on_exchange_done;

@@ -92,9 +92,10 @@ static void judge_server(struct engine *e, struct lane *lane, const struct job *
     int http_status = job->exchange.http_status;
     if (failure == FAILURE_QUOTA || http_status == 401 || http_status == 404) {
         // Every other call of this llm would fail the same way, and for good.
+        if (!lane->is_refused)
+            log_warn("llm %s: %s; its other calls are left for a later run",
+                job->llm->name, job->answer.error);
         lane->is_refused = 1;
-        log_warn("llm %s: %s; its other calls are left for a later run", job->llm->name,
-            job->answer.error);
     }
     if (failure == FAILURE_UNMARKED && http_status < 500 && http_status != 429) {
         e->is_unmarked = e->is_stopping = 1;
@@ -125,8 +126,9 @@ static int plan_next(struct engine *e, struct lane *lane, const struct job *job)
     }
     if (n_failed >= max_attempts)
         return failure != FAILURE_UNMARKED;
+    // After a dead connection a new one: if that fails too, it is the server's doing.
     struct lane_retry retry = { { job->call_id, job->block, job->order }, n_failed,
-        now_ns + wait };
+        failure == FAILURE_STALE, now_ns + wait };
     lane_wait(lane, &retry);
     return 0;
 }

@@ -69,7 +69,7 @@ enum status lane_peek(struct lane *lane, struct store *store, int64_t now_ns,
         return OK;
     enum status s = learn_head(lane, store, err);
     if (s == OK && lane->has_head) {
-        *out = (struct lane_retry) { lane->head, 0, 0 };
+        *out = (struct lane_retry) { .call = lane->head };
         *found = 1;
     }
     return s;

@@ -170,6 +170,11 @@ static enum status set_headers(struct transfer *t, struct error *err)
         if (s != OK)
             return s;
     }
+    if (ok && !t->ex->key_env && t->ex->token) {
+        char *line = text_format("Authorization: Bearer %s", t->ex->token);
+        ok = line && add_header(t, line);
+        free(line);
+    }
     return ok ? OK : error_nomem(err, 1);
 }
 
@@ -206,6 +211,7 @@ static void set_options(struct transfer *t)
     curl_easy_setopt(e, CURLOPT_WRITEDATA, t);
     curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_ready_to_send);
     curl_easy_setopt(e, CURLOPT_PREREQDATA, t);
+    curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, ex->is_fresh ? 1L : 0L);
     if (is_loopback(ex->url))
         curl_easy_setopt(e, CURLOPT_PROXY, "");
 }

@@ -38,9 +38,11 @@ struct arrival {
 struct exchange {
     /* what is asked; lives until done() was called */
     const char *url;
-    const char *key_env; /* names the variable; NULL = no Authorization header */
+    const char *key_env; /* names the variable of the key; NULL = none */
+    const char *token;   /* sent in place of a key where key_env is NULL; no secret */
     const char *body;
     size_t len;
+    int is_fresh; /* over a new connection, never one that was kept alive */
     int64_t timeout_ns, connect_timeout_ns;
     void (*done)(struct exchange *ex); /* on the transport's thread; must be quick */
     void *arg;                         /* the caller's */

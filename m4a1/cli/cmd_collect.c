@@ -21,7 +21,6 @@ static const struct cli_option options[] = {
     { "allow-unpriced", NULL, "also ask llms without a price; they count nothing" },
     { "seed", "N", "of the order of calls (default: 1)" },
     { "json", NULL, "the summary as JSON" },
-    { "quiet", NULL, "no progress line" },
     { NULL, NULL, NULL },
 };
 

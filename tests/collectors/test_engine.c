@@ -739,7 +739,7 @@ static int answer_marked(
     struct raw_connection *c, const struct raw_request *request, void *arg)
 {
     (void)arg;
-    assert_null(strstr(request->head, "Authorization"));
+    assert_non_null(strstr(request->head, "Authorization: Bearer simulated\r\n"));
     raw_chat(c, "X-M4A1-Simulated: 1\r\n", "made up");
     return 1;
 }
@@ -750,6 +750,7 @@ static void test_simulator(void **state)
     struct store_fixture f;
     struct engine_result r;
     struct engine_options o;
+    setenv("M4A1_TEST_KEY", KEY, 1);
     store_fixture_open(&f, "keep");
     struct raw_server *real = raw_server_start(answer_and_keep, NULL);
     struct raw_server *simulator = raw_server_start(answer_marked, NULL);
@@ -770,6 +771,7 @@ static void test_simulator(void **state)
     engine_result_release(&r);
     assert_int_equal(
         store_fixture_int(&f, "SELECT count(*) FROM response WHERE simulated = 1"), 2);
+    unsetenv("M4A1_TEST_KEY");
     raw_server_stop(real);
     raw_server_stop(simulator);
     store_fixture_close(&f);

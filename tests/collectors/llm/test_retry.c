@@ -1,0 +1,92 @@
+/* When a failed attempt is made again. */
+#include "collectors/llm/retry.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#define MS INT64_C(1000000)
+#define NOON_MS INT64_C(1792670400000) /* 2026-10-22T12:00:00Z */
+
+static void test_final(void **state)
+{
+    (void)state;
+    static const int again[] = { 408, 409, 429, 500, 502, 503, 529 };
+    static const int final[] = { 400, 401, 402, 403, 404, 413, 422 };
+    for (size_t i = 0; i < 7; i++) {
+        assert_false(
+            retry_is_final(protocol_failure_of_status(again[i]), again[i], NULL));
+        assert_true(retry_is_final(protocol_failure_of_status(final[i]), final[i], NULL));
+    }
+    assert_false(retry_is_final(FAILURE_NETWORK, 0, NULL));
+    assert_false(retry_is_final(FAILURE_TRUNCATED, 200, ""));
+    assert_false(retry_is_final(FAILURE_MALFORMED, 200, ""));
+    assert_true(retry_is_final(FAILURE_QUOTA, 429, ""));
+    assert_true(retry_is_final(FAILURE_QUOTA, 429, "x-should-retry: true\r\n"));
+    assert_true(retry_is_final(FAILURE_SERVER, 500, "X-Should-Retry: false\r\n"));
+    assert_false(retry_is_final(FAILURE_REQUEST, 400, "x-should-retry: true\r\n"));
+}
+
+static void test_after(void **state)
+{
+    (void)state;
+    assert_int_equal(retry_after_ns("retry-after-ms: 250.5\r\nretry-after: 9\r\n", 0),
+        250 * MS + 500000);
+    assert_int_equal(retry_after_ns("Retry-After: 3\r\n", 0), 3 * SECOND_NS);
+    assert_int_equal(
+        retry_after_ns("Retry-After: Thu, 22 Oct 2026 12:00:07 GMT\r\n", NOON_MS),
+        7 * SECOND_NS);
+    assert_int_equal(
+        retry_after_ns("Retry-After: Thu, 22 Oct 2026 11:00:00 GMT\r\n", NOON_MS), 0);
+    assert_int_equal(retry_after_ns("Retry-After: soon\r\n", 0), -1);
+    assert_int_equal(retry_after_ns("Retry-After: -5\r\n", 0), -1);
+    assert_int_equal(retry_after_ns("X-Retry-After: 5\r\n", 0), -1);
+    assert_int_equal(retry_after_ns(NULL, 0), -1);
+}
+
+static void test_wait(void **state)
+{
+    (void)state;
+    static const int64_t full_ms[] = { 500, 1000, 2000, 4000, 8000, 8000, 8000 };
+    struct rng rng, again;
+    rng_init(&rng, 1, "collect/jitter", 0);
+    rng_init(&again, 1, "collect/jitter", 0);
+    for (int n = 1; n <= 7; n++) {
+        int64_t wait = retry_wait_ns(n, "", 0, &rng);
+        assert_in_range(wait, full_ms[n - 1] * MS * 3 / 4, full_ms[n - 1] * MS);
+        assert_int_equal(wait, retry_wait_ns(n, "", 0, &again)); // seeded
+    }
+    assert_int_equal(retry_wait_ns(5, "retry-after: 20\r\n", 0, &rng), 20 * SECOND_NS);
+}
+
+static void test_exhausted(void **state)
+{
+    (void)state;
+    assert_int_equal(retry_exhausted_ns("x-ratelimit-remaining-requests: 0\r\n"
+                                        "x-ratelimit-reset-requests: 6m0s\r\n"),
+        360 * SECOND_NS);
+    assert_int_equal(retry_exhausted_ns("x-ratelimit-remaining-tokens: 0\r\n"
+                                        "x-ratelimit-reset-tokens: 20ms\r\n"),
+        20 * MS);
+    assert_int_equal(retry_exhausted_ns("x-ratelimit-remaining-tokens: 7\r\n"
+                                        "x-ratelimit-reset-tokens: 20ms\r\n"),
+        0);
+    assert_int_equal(retry_exhausted_ns("x-ratelimit-remaining-tokens: 0\r\n"
+                                        "x-ratelimit-reset-tokens: later\r\n"),
+        0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_final),
+        cmocka_unit_test(test_after),
+        cmocka_unit_test(test_wait),
+        cmocka_unit_test(test_exhausted),
+    };
+    return cmocka_run_group_tests_name("retry", tests, NULL, NULL);
+}

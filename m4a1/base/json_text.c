@@ -75,22 +75,25 @@ static size_t skip_value(const char *text, size_t len, size_t i)
     return i;
 }
 
-/* The member of the object at i whose key begins path; its value's place, and what is
- * left of the path.  0 where there is none. */
+/* The member of the object at i whose key begins path (the longest such key, since keys
+ * may hold dots); its value's place, and what is left of the path.  0 where there is none. */
 static size_t find_member(const char *text, size_t len, size_t i, const char **path)
 {
+    size_t found = 0, longest = 0;
     i = skip_space(text, len, i + 1);
     while (i < len && text[i] == '"') {
         size_t key = i + 1, end = skip_string(text, len, i);
         size_t key_len = end - 1 - key;
         i = skip_space(text, len, end);
-        if (strncmp(*path, text + key, key_len) == 0 && strchr(".[", (*path)[key_len])) {
-            *path += key_len;
-            return i;
+        if (strncmp(*path, text + key, key_len) == 0 && strchr(".[", (*path)[key_len]) &&
+            (!found || key_len > longest)) {
+            found = i;
+            longest = key_len;
         }
         i = skip_space(text, len, skip_value(text, len, i));
     }
-    return 0;
+    *path += longest;
+    return found;
 }
 
 static size_t find_element(const char *text, size_t len, size_t i, const char **path)

@@ -131,7 +131,8 @@ static void finds_the_line_of_a_path(void **state)
 {
     (void)state;
     const char *text =
-        "{\n \"llms\": { // x\n  \"gpt-4.1\": {\n   \"limits\":\n    {\"rpm\": 5}\n  "
+        "{\n \"llms\": { \"gpt-4\": { }, // x\n  \"gpt-4.1\": {\n   \"limits\":\n    "
+        "{\"rpm\": 5}\n  "
         "}\n },\n \"prompts\": [\n  {\"a\": \"},{\"},\n  {\"text\": 2}\n ]\n}";
     static const struct {
         const char *path;

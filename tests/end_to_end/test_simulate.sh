@@ -77,7 +77,7 @@ check "a stream" ask /v1/chat/completions -N -H 'Authorization: Bearer k'
 check_output "has deltas" '^data: .*"delta":\{"content":'
 check_output "has the usage in its last chunk" '^data: .*"choices":\[\],"usage":\{"prompt_tokens"'
 check_output "ends" '^data: \[DONE\]'
-check_status 22 "a key that is needed and missing is a 401" ask /v1/chat/completions -f
+check_status 22 "the key that is invalid is a 401" ask /v1/chat/completions -f -H 'Authorization: Bearer invalid'
 check_output "said by curl" '401'
 
 # A body above 1 MiB makes curl ask with Expect: 100-continue.

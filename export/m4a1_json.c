@@ -22,7 +22,8 @@ struct reader {
     size_t position; /* of the session in the array */
     int has_id;
     int64_t id;
-    int turn; /* -1 outside of turns */
+    int turn;       /* -1 outside of turns */
+    int additional; /* the session has one of our keys, so it is none of the authors' */
     struct error *err;
 };
 
@@ -188,14 +189,24 @@ static enum status read_tokens(
     return OK;
 }
 
+static void note_additional(
+    struct reader *r, const struct json *object, const char *const *keys, size_t n)
+{
+    for (size_t i = 0; i < n && !r->additional; i++)
+        r->additional = json_get(object, keys[i]) != NULL;
+}
+
 /* Our additional keys of an interaction.  Without them the views follow from
  * image_index, and the refusal rule is applied. */
 static enum status read_additional(
     struct reader *r, const struct json *j, uint32_t held, struct interaction *it)
 {
+    static const char *const keys[] = { "llm", "views_added", "views_context",
+        "probability", "simulated", "refused", "tokens", "fan_out" };
     enum status s;
     const struct json *refused = json_get(j, "refused");
     const struct json *simulated = json_get(j, "simulated");
+    note_additional(r, j, keys, COUNT_OF(keys));
     if (it->answer)
         it->refused = refusal_published(it->answer);
     if (refused && !json_is_bool(refused) && !json_is_null(refused))
@@ -386,12 +397,13 @@ static enum status read_paths(
 static enum status read_session_extras(
     struct reader *r, const struct json *j, struct session *session)
 {
+    static const char *const keys[] = { "identity", "scene", "censored" };
     const struct json *identity = json_get(j, "identity"), *scene = json_get(j, "scene");
     const struct json *censored = json_get(j, "censored");
     if (identity && strlen(json_text(identity, "")) != HASH_HEX - 1)
         return expected(r, "identity", "64 hexadecimal digits", identity);
     snprintf(session->identity, sizeof session->identity, "%s", json_text(identity, ""));
-    session->imported = identity == NULL;
+    note_additional(r, j, keys, COUNT_OF(keys));
     if (censored && !json_is_bool(censored))
         return expected(r, "censored", "true or false", censored);
     session->censored = json_bool(censored, 0);
@@ -421,6 +433,7 @@ static enum status read_session(
     enum status s;
     r->has_id = 0;
     r->turn = -1;
+    r->additional = 0;
     if (!json_is_object(j))
         return expected(r, "the array", "an object a session", j);
     const struct json *turns = json_get(j, "interactions");
@@ -442,6 +455,7 @@ static enum status read_session(
             return s;
     }
     r->turn = -1;
+    session->imported = !r->additional;
     return read_associations(r, json_get(j, "association_score"), session);
 }
 

@@ -118,7 +118,8 @@ static void set_session(struct writer *w, struct json *j, const struct session *
         add_turn(w, turns, &session->turns[t], additional);
     set_associations(w, j, session);
     if (additional) {
-        json_keep(&w->kept, json_set_text(j, "identity", session->identity));
+        if (session->identity[0])
+            json_keep(&w->kept, json_set_text(j, "identity", session->identity));
         json_keep(&w->kept, json_set_text(j, "scene", session->scene));
         json_keep(&w->kept, json_set_bool(j, "censored", session->censored));
     }

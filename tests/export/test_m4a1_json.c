@@ -244,6 +244,21 @@ static void test_collected(void **state)
     dataset_free(data);
 }
 
+/* Any of our keys makes a session one of ours, and a name of an llm needs no identity. */
+static void test_without_identity(void **state)
+{
+    (void)state;
+    char *text = export_with(
+        export_sample, "\"answer\": \"Jam.\"", "\"answer\": \"Jam.\", \"llm\": \"gpt\"");
+    struct dataset *data = export_parse(text, 0);
+    assert_int_equal(data->sessions[0].imported, 1);
+    assert_int_equal(data->sessions[1].imported, 0);
+    assert_int_equal(data->n_llms, 3);
+    assert_round_trip(data);
+    dataset_free(data);
+    free(text);
+}
+
 static void test_collected_refused(void **state)
 {
     (void)state;
@@ -329,6 +344,7 @@ int main(void)
         cmocka_unit_test(test_not_sessions),
         cmocka_unit_test(test_printed),
         cmocka_unit_test(test_collected),
+        cmocka_unit_test(test_without_identity),
         cmocka_unit_test(test_collected_refused),
         cmocka_unit_test(test_minus_zero),
         cmocka_unit_test(test_public),

@@ -1,7 +1,9 @@
 /* Engine against a real store and a server of scripted bytes. */
 #include "collectors/engine.h"
 
+#include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -866,12 +868,18 @@ static void test_key_is_nowhere(void **state)
 /* ---- interruption and kills ----------------------------------------------------- */
 
 static volatile sig_atomic_t interrupted;
+static pthread_t main_thread;
+
+static void on_signal(int number)
+{
+    interrupted = number == SIGUSR2 ? 2 : 1;
+}
 
 static int answer_and_interrupt(
     struct raw_connection *c, const struct raw_request *request, void *arg)
 {
     if (request->number == 3)
-        interrupted = arg ? 2 : 1;
+        pthread_kill(main_thread, arg ? SIGUSR2 : SIGUSR1);
     raw_sleep_ms(100);
     raw_chat(c, "", "fine");
     return 1;
@@ -883,6 +891,9 @@ static void interrupt(int twice)
     struct engine_result r;
     struct engine_options o;
     interrupted = 0;
+    main_thread = pthread_self();
+    signal(SIGUSR1, on_signal);
+    signal(SIGUSR2, on_signal);
     store_fixture_open(&f, "keep");
     struct raw_server *server = raw_server_start(answer_and_interrupt, twice ? &f : NULL);
     int64_t llm = store_fixture_llm(&f, "a", raw_server_url(server), NULL);

@@ -1,17 +1,15 @@
 /* export_folder.c - collect what an export holds, and put it in place whole. */
 #include "export/export_folder.h"
 
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "export/coverage.h"
 #include "export/from_store.h"
 #include "export/m4a1_json.h"
 #include "export/manifest.h"
 #include "export/split.h"
+#include "export/staging.h"
 #include "m4a1/base/files.h"
 #include "m4a1/base/text.h"
 
@@ -25,7 +23,7 @@ struct exporter {
     struct dataset *data;
     struct session_numbers numbers;
     struct json *manifest;
-    char *folder; /* the temporary one */
+    const char *folder; /* the one that is filled */
 };
 
 /* ---- what is exported ---- */
@@ -190,7 +188,7 @@ static enum status write_split(struct exporter *e, const char *name, struct erro
     if (s || (s = split_load(e->store, name, &e->numbers, &split, &info, err)))
         return s;
     buffer_init(&out.text, SPLIT_FILE_MAX);
-    char *file = text_format("splits/%s.json", name);
+    char *file = text_format(EXPORT_SPLITS "/%s.json", name);
     s = file ? print_split(e, name, &split, &info, &out, err) : error_nomem(err, 64);
     if (!s)
         s = write_listed(e, file, &out.text, err);
@@ -211,7 +209,7 @@ static enum status write_splits(struct exporter *e, struct error *err)
     enum status s = split_names(e->store, &names, &n, err);
     if (s)
         return s;
-    char *folder = path_join(e->folder, "splits");
+    char *folder = path_join(e->folder, EXPORT_SPLITS);
     if (!folder)
         s = error_nomem(err, 64);
     if (!s && n)
@@ -231,7 +229,7 @@ static enum status write_card_and_manifest(struct exporter *e, struct error *err
     buffer_init(&text, CARD_MAX);
     enum status s = manifest_card(e->manifest, &text, err);
     if (!s)
-        s = write_listed(e, "README.md", &text, err);
+        s = write_listed(e, EXPORT_CARD_FILE, &text, err);
     buffer_release(&text);
     buffer_init(&text, SPLIT_FILE_MAX);
     if (!s)
@@ -245,89 +243,60 @@ static enum status write_card_and_manifest(struct exporter *e, struct error *err
 
 /* ---- putting it in place ---- */
 
-/* Remove a folder of ours: files, and folders of files. */
-static void remove_folder(const char *folder)
+/* Only what an export wrote is replaced: a manifest of ours, and no file besides. */
+static enum status check_folder(const char *path, struct error *err)
 {
+    static const char *const ours[] = { EXPORT_DATA_FILE, EXPORT_MANIFEST_FILE,
+        EXPORT_CARD_FILE, EXPORT_SPLITS };
     char **names;
     size_t n;
-    if (folder_list(folder, &names, &n, NULL) == OK) {
-        for (size_t i = 0; i < n; i++) {
-            char *path = path_join(folder, names[i]);
-            if (path && file_is_folder(path))
-                remove_folder(path);
-            else if (path)
-                unlink(path);
-            free(path);
-        }
-        folder_list_free(names, n);
+    if (!manifest_is_there(path))
+        return error_set(err, E_ARG,
+            "%s is a folder, but not one that m4a1 export wrote (no " EXPORT_MANIFEST_FILE
+            " of ours), so it is not replaced; name another",
+            path);
+    enum status s = folder_list(path, &names, &n, err);
+    if (s)
+        return s;
+    for (size_t i = 0; i < n && !s; i++) {
+        size_t k = 0;
+        while (k < COUNT_OF(ours) && strcmp(names[i], ours[k]) != 0)
+            k++;
+        if (k == COUNT_OF(ours))
+            s = error_set(err, E_ARG,
+                "%s holds %s, which m4a1 export did not write, so the folder is not "
+                "replaced; move that file away or name another folder",
+                path, names[i]);
     }
-    rmdir(folder);
-}
-
-static void sync_parent(const char *path)
-{
-    char *parent = text_format("%s/..", path);
-    int fd = parent ? open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (fd >= 0) {
-        fsync(fd);
-        close(fd);
-    }
-    free(parent);
+    folder_list_free(names, n);
+    return s;
 }
 
 static enum status check_target(const char *path, int force, struct error *err)
 {
+    int is_file = text_ends(path, ".json");
     if (!file_exists(path))
         return OK;
     if (!force)
         return error_set(err, E_ARG,
             "%s is there already; --force replaces an export that stands there", path);
-    if (file_is_folder(path) && !manifest_is_there(path))
+    if (is_file == file_is_folder(path))
         return error_set(err, E_ARG,
-            "%s is a folder, but not one that m4a1 export wrote (no " EXPORT_MANIFEST_FILE
-            " of ours), so it is not replaced; name another",
-            path);
-    return OK;
-}
-
-/* The old export goes away only once the new one stands complete beside it. */
-static enum status replace(const char *from, const char *to, struct error *err)
-{
-    char *old = text_format("%s.old-%ld", to, (long)getpid());
-    int was_there = file_exists(to);
-    enum status s = old ? OK : error_nomem(err, strlen(to));
-    if (!s && was_there && rename(to, old) != 0)
-        s = error_errno(err, "cannot move %s away", to);
-    if (!s && rename(from, to) != 0) {
-        s = error_errno(err, "cannot put %s in place", to);
-        if (was_there && rename(old, to) != 0)
-            error_prefix(err, "the old export stands at %s: ", old);
-    }
-    if (!s)
-        sync_parent(to);
-    if (!s && was_there) {
-        if (file_is_folder(old))
-            remove_folder(old);
-        else
-            unlink(old);
-    }
-    free(old);
-    return s;
+            "%s is a %s, and would become a %s; name another (a name in .json gives a "
+            "file, any other a folder)",
+            path, is_file ? "folder" : "file", is_file ? "file" : "folder");
+    return is_file ? OK : check_folder(path, err);
 }
 
 static enum status write_folder(struct exporter *e, const char *path, struct error *err)
 {
-    e->folder = text_format("%s.partial-%ld", path, (long)getpid());
-    if (!e->folder)
-        return error_nomem(err, strlen(path));
-    if (file_exists(e->folder))
-        remove_folder(e->folder); // of a process with our number that was killed
-    enum status s;
-    if (!(s = folder_make(e->folder, err)) && !(s = write_data(e, err)) &&
-        !(s = write_splits(e, err)) && !(s = write_card_and_manifest(e, err)))
-        s = replace(e->folder, path, err);
-    if (s)
-        remove_folder(e->folder);
+    struct staging staging;
+    enum status s = staging_open(path, &staging, err);
+    e->folder = staging.folder;
+    if (!s && !(s = write_data(e, err)) && !(s = write_splits(e, err)) &&
+        !(s = write_card_and_manifest(e, err)))
+        s = staging_commit(&staging, err);
+    staging_close(&staging);
     return s;
 }
 
@@ -373,7 +342,6 @@ enum status export_store(struct store *store, const char *path,
     dataset_free(e.data);
     session_numbers_release(&e.numbers);
     json_free(e.manifest);
-    free(e.folder);
     free(target);
     return s;
 }

@@ -10,7 +10,9 @@
 
 #define EXPORT_DATA_FILE "m4a1.json"
 #define EXPORT_MANIFEST_FILE "manifest.json"
-#define EXPORT_FORMAT 1 /* "m4a1_export" of the manifest */
+#define EXPORT_CARD_FILE "README.md"
+#define EXPORT_SPLITS "splits" /* the folder of frozen splits */
+#define EXPORT_FORMAT 1        /* "m4a1_export" of the manifest */
 
 /* Build the manifest without its list of files.  data is what is exported, read from
  * store in the snapshot that is open.  Every value comes from the store, none from the

@@ -166,6 +166,26 @@ static void test_replacing(void **state)
     assert_int_equal(export_to(path, mine, &forced, &counts, &err), E_ARG);
     assert_non_null(strstr(err.msg, "not one that m4a1 export wrote"));
     char *kept = export_file(file);
+    // A file of the user's inside an export, and a link out of it.
+    const char *note = export_path(state, "out/note.txt");
+    assert_int_equal(file_write(note, "mine", 4, &err), OK);
+    assert_int_equal(export_to(path, out, &forced, &counts, &err), E_ARG);
+    assert_non_null(strstr(err.msg, "holds note.txt"));
+    assert_int_equal(unlink(note), 0);
+    const char *link = export_path(state, "out/splits");
+    assert_int_equal(symlink(mine, link), 0);
+    assert_int_equal(export_to(path, out, &forced, &counts, &err), OK);
+    assert_true(file_exists(file)); // the link went, not what it leads to
+    // A file is no folder and the other way round.
+    const char *odd = export_path(state, "odd.json");
+    assert_int_equal(folder_make(odd, &err), OK);
+    assert_int_equal(export_to(path, odd, &forced, &counts, &err), E_ARG);
+    assert_int_equal(rmdir(odd), 0);
+    // What a killed export left is swept up.
+    const char *left = export_path(state, "out.partial-1");
+    assert_int_equal(folder_make(left, &err), OK);
+    assert_int_equal(export_to(path, out, &forced, &counts, &err), OK);
+    assert_false(file_exists(left));
     assert_string_equal(kept, "precious");
     free(kept);
     assert_int_equal(export_to(path, json, &plain, &counts, &err), OK);

@@ -185,7 +185,7 @@ static enum status plan_for_judge(struct store *store, const struct llm *judge,
     int64_t after = 0;
     while (!s) {
         struct pair pair;
-        int64_t sample;
+        int64_t sample = 0;
         s = next_pair(q, judge, after, &pair, &sample, err);
         if (s || !pair.call_id)
             break;

@@ -65,6 +65,7 @@ static void put_first(struct image_cache *cache, struct image *image)
 static void drop_oldest(struct image_cache *cache)
 {
     struct image *image = cache->oldest;
+    // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): unlink_image takes it out before its release
     cache->n_bytes -= base64_size(image->n_bytes);
     unlink_image(cache, image);
     image_release(image);

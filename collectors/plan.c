@@ -147,9 +147,10 @@ static enum status plan_fan_out(struct planner *p, struct session_plan *session,
         p->fan_out < 0 || (uint64_t)p->fan_out > others ? others : (size_t)p->fan_out;
     if (!m)
         return OK;
-    size_t *scratch = calloc(2 * others, sizeof *scratch), *picked = scratch + others;
+    size_t *scratch = calloc(2 * others, sizeof *scratch);
     if (!scratch)
         return error_nomem(err, 2 * others * sizeof *scratch);
+    size_t *picked = scratch + others;
     struct rng rng;
     rng_init(&rng, (uint64_t)p->seed, "plan/fan_out",
         (uint64_t)session->index << 16 | (uint64_t)turn);

@@ -128,7 +128,7 @@ static enum status violated(struct check_result *result, const char *invariant,
     }
     char *copy = text_copy(where ? where : "");
     if (!copy)
-        return error_nomem(err, strlen(where));
+        return error_nomem(err, where ? strlen(where) : 0);
     result->violations[result->n++] = (struct check_violation) { invariant, copy };
     return OK;
 }

@@ -102,6 +102,7 @@ static int bind_value(sqlite3_stmt *stmt, int i, char type, va_list *args)
 
 static void bind_all(struct query *q, const char *types, va_list *args)
 {
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): query_open was OK, so q is set
     sqlite3_reset(q->stmt);
     q->has_row = 0;
     q->failed = SQLITE_OK;
@@ -119,6 +120,7 @@ void query_bind(struct query *q, const char *types, ...)
 
 enum status query_next(struct query *q, struct error *err)
 {
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): query_open was OK, so q is set
     q->has_row = 0;
     q->store->was_conflict = 0;
     int code = q->failed == SQLITE_OK ? sqlite3_step(q->stmt) : q->failed;

@@ -353,6 +353,7 @@ static void *run(void *arg)
         int abort_all = 0, n_running = 0;
         take_mail(tr, &abort_all, &quit);
         while ((abort_all || quit) && tr->under_way)
+            // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it takes the transfer out of the list
             end_transfer(tr, tr->under_way, EXCHANGE_ABORTED, "given up on request");
         if (quit)
             break;

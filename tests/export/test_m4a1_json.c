@@ -140,8 +140,8 @@ static void test_not_sessions(void **state)
 {
     (void)state;
     static const char *const texts[] = { "", "{}", "[]", "null", "[{}]", "[[]]",
-        "[{\"id\": 1, \"image_paths\": [\"a\"], \"interactions\": [],"
-        " \"association_score\": []}]" };
+        ("[{\"id\": 1, \"image_paths\": [\"a\"], \"interactions\": [],"
+         " \"association_score\": []}]") };
     for (size_t i = 0; i < COUNT_OF(texts); i++) {
         struct dataset *data;
         struct error err = ERROR_INIT;

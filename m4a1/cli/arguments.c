@@ -152,8 +152,8 @@ const char *cli_value(const struct cli *cli, const char *name)
     return given ? given->value : NULL;
 }
 
-enum status cli_int(struct cli *cli, const char *name, int64_t otherwise,
-    int64_t min, int64_t max, int64_t *out, struct error *err)
+enum status cli_int(struct cli *cli, const char *name, int64_t otherwise, int64_t min,
+    int64_t max, int64_t *out, struct error *err)
 {
     const char *value = cli_value(cli, name);
     *out = otherwise;
@@ -166,8 +166,8 @@ enum status cli_int(struct cli *cli, const char *name, int64_t otherwise,
     return s;
 }
 
-enum status cli_double(struct cli *cli, const char *name, double otherwise,
-    double min, double max, double *out, struct error *err)
+enum status cli_double(struct cli *cli, const char *name, double otherwise, double min,
+    double max, double *out, struct error *err)
 {
     const char *value = cli_value(cli, name);
     *out = otherwise;

@@ -45,8 +45,8 @@ const char *cli_value(const struct cli *cli, const char *name);
 /* Numbers: otherwise where not given; a bad value is a usage error. */
 MUST_CHECK enum status cli_int(struct cli *cli, const char *name, int64_t otherwise,
     int64_t min, int64_t max, int64_t *out, struct error *err);
-MUST_CHECK enum status cli_double(struct cli *cli, const char *name,
-    double otherwise, double min, double max, double *out, struct error *err);
+MUST_CHECK enum status cli_double(struct cli *cli, const char *name, double otherwise,
+    double min, double max, double *out, struct error *err);
 
 /* A usage error: exit status 2, and main.c points to the verb's --help. */
 enum status cli_usage(struct cli *cli, struct error *err, const char *fmt, ...)

@@ -7,11 +7,13 @@
 #include <string.h>
 #include <libavcodec/avcodec.h>
 #include <libavutil/crc.h>
+#include <libavutil/imgutils.h>
 #include "collectors/source/exif.h"
 #include "collectors/source/libav.h"
 
 #define SIGNATURE_BYTES 8
-#define CHUNK_BYTES 12 /* length, type and checksum around the data */
+#define CHUNK_BYTES 12     /* length, type and checksum around the data */
+#define DEFLATE_RATIO 1032 /* no deflate stream grows more (zlib's technical notes) */
 
 static uint32_t read32(const uint8_t *p)
 {
@@ -24,11 +26,11 @@ static int chunk_is(const uint8_t *chunk, const char *type)
 }
 
 // Walk all chunks: complete, checksums right, IHDR first, IDAT there, IEND reached.
-static enum status check_chunks(
-    const uint8_t *bytes, size_t len, int *orientation, struct error *err)
+static enum status check_chunks(const uint8_t *bytes, size_t len, uint64_t *n_data,
+    int *orientation, struct error *err)
 {
     const AVCRC *table = av_crc_get_table(AV_CRC_32_IEEE_LE);
-    int n_data = 0;
+    *n_data = 0;
     for (size_t at = SIGNATURE_BYTES;;) {
         const uint8_t *chunk = bytes + at;
         if (len - at < CHUNK_BYTES || read32(chunk) > len - at - CHUNK_BYTES)
@@ -42,14 +44,30 @@ static enum status check_chunks(
         if ((at == SIGNATURE_BYTES) != chunk_is(chunk, "IHDR") ||
             (chunk_is(chunk, "IHDR") && n != 13))
             return error_set(err, E_DATA, "broken PNG: no proper header chunk");
-        n_data += chunk_is(chunk, "IDAT");
+        if (chunk_is(chunk, "IDAT"))
+            *n_data += n;
         if (chunk_is(chunk, "eXIf"))
             *orientation = exif_orientation(chunk + 8, n);
         at += n + CHUNK_BYTES;
         if (!chunk_is(chunk, "IEND"))
             continue;
-        return n_data ? OK : error_set(err, E_DATA, "broken PNG: it has no image data");
+        return *n_data ? OK : error_set(err, E_DATA, "broken PNG: it has no image data");
     }
+}
+
+// Before memory is taken for what a header claims: can the data be enough for it?
+static enum status check_claim(const uint8_t *header, uint64_t n_data, struct error *err)
+{
+    static const int samples[7] = { 1, 0, 3, 1, 2, 0, 4 }; // by colour type
+    uint32_t width = read32(header), height = read32(header + 4);
+    enum status s = picture_check_size(width, height, err);
+    if (s)
+        return s;
+    int colour_type = header[9];
+    uint64_t bits = colour_type < 7 ? (uint64_t)(header[8] * samples[colour_type]) : 0;
+    if (n_data * DEFLATE_RATIO >= height * (1 + (width * bits + 7) / 8))
+        return OK;
+    return error_set(err, E_DATA, "broken PNG: its data ends before the last row");
 }
 
 static uint8_t over_white(unsigned value, unsigned alpha)
@@ -189,66 +207,61 @@ static enum status decode(
                         av_err2str(r));
 }
 
-static int row_is_fill(const AVFrame *frame, int y, uint8_t fill)
+static const uint8_t *last_row(const AVFrame *frame)
 {
-    const uint8_t *row = frame->data[0] + (ptrdiff_t)y * frame->linesize[0];
-    for (int i = 0; i < frame->linesize[0]; i++)
-        if (row[i] != fill)
-            return 0;
-    return 1;
+    return frame->data[0] + (ptrdiff_t)(frame->height - 1) * frame->linesize[0];
 }
 
-// Complete where no sample depends on what the memory was filled with.  One look at the
-// last row settles it for nearly every file; the others are decoded a second time.  Of an
-// interlaced file libavcodec fills the gaps itself: with too little data it comes out
-// coarse, and only its checksums could tell.
-static enum status check_complete(
-    const void *bytes, size_t len, uint8_t fill, const AVFrame *frame, struct error *err)
+// Decode, and refuse a file whose data ends before its last row.  A row that was never
+// reached has one colour, that of the memory; a file that ends in such a row is decoded
+// again over other memory.  Of an interlaced file libavcodec fills the gaps itself: with
+// too little data it comes out coarse, and only its checksums could tell.
+static enum status decode_whole(
+    const void *bytes, size_t len, AVFrame **frame, struct error *err)
 {
-    if (!row_is_fill(frame, frame->height - 1, fill))
-        return OK;
-    AVFrame *again;
-    enum status s = decode(bytes, len, (uint8_t)~fill, &again, err);
+    enum status s = decode(bytes, len, 0, frame, err);
     if (s)
         return s;
-    struct picture a, b = { 0 };
-    s = to_rgb(frame, &a, err);
-    if (s == OK)
-        s = to_rgb(again, &b, err);
-    if (s == OK && memcmp(a.data, b.data, (size_t)a.width * (size_t)a.height * 3) != 0)
+    int linesize = av_image_get_linesize((*frame)->format, (*frame)->width, 0);
+    int step = av_image_get_linesize((*frame)->format, 1, 0);
+    if (step < 1 || linesize < step)
+        return error_set(err, E_DATA, "broken PNG: its samples cannot be understood");
+    size_t n = (size_t)linesize;
+    if (memcmp(last_row(*frame), last_row(*frame) + step, n - (size_t)step) != 0)
+        return OK;
+    uint8_t *row = malloc(n);
+    if (!row)
+        return error_nomem(err, n);
+    memcpy(row, last_row(*frame), n);
+    av_frame_free(frame);
+    s = decode(bytes, len, UINT8_MAX, frame, err);
+    if (s == OK && memcmp(row, last_row(*frame), n) != 0)
         s = error_set(err, E_DATA, "broken PNG: its data ends before the last row");
-    picture_release(&a);
-    picture_release(&b);
-    av_frame_free(&again);
+    free(row);
     return s;
 }
 
 enum status png_decode(const void *bytes, size_t len, struct picture *out,
     int *orientation, struct error *err)
 {
-    const uint8_t fill = 0x5a;
     *out = (struct picture) { 0 };
     *orientation = 1;
     if (len > PICTURE_MAX_FILE_BYTES)
         return error_set(err, E_DATA, "the PNG has %zu bytes, above the ceiling of %u",
             len, PICTURE_MAX_FILE_BYTES);
     libav_silence();
-    enum status s = check_chunks(bytes, len, orientation, err);
-    if (s)
-        return s;
-
-    // The header's claim is judged before any memory is taken for it.
     const uint8_t *header = (const uint8_t *)bytes + SIGNATURE_BYTES + 8;
-    uint32_t width = read32(header), height = read32(header + 4);
-    s = picture_check_size(width, height, err);
+    uint64_t n_data;
+    enum status s = check_chunks(bytes, len, &n_data, orientation, err);
+    if (s == OK)
+        s = check_claim(header, n_data, err);
     if (s)
         return s;
-    AVFrame *frame;
-    s = decode(bytes, len, fill, &frame, err);
-    if (s == OK && ((uint32_t)frame->width != width || (uint32_t)frame->height != height))
+    AVFrame *frame = NULL;
+    s = decode_whole(bytes, len, &frame, err);
+    if (s == OK && ((uint32_t)frame->width != read32(header) ||
+                       (uint32_t)frame->height != read32(header + 4)))
         s = error_set(err, E_DATA, "broken PNG: its parts disagree about its size");
-    if (s == OK)
-        s = check_complete(bytes, len, fill, frame, err);
     if (s == OK)
         s = to_rgb(frame, out, err);
     av_frame_free(&frame);

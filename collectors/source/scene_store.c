@@ -147,7 +147,7 @@ static enum status drop_old_instants(struct writing *w, int64_t *n_dropped)
     buffer_init(&instants, LIST_MAX_BYTES);
     enum status s = instants_json(w, &instants);
     for (size_t i = 0; s == OK && i < w->content->folder->n_files; i++) {
-        if (w->content->sources[i].err.code)
+        if (!w->content->sources[i].n_frames)
             continue;
         s = store_run(w->store, w->err,
             "DELETE FROM scene_frame WHERE scene_id = ? AND view_id = ? AND at_ms NOT IN"

@@ -184,8 +184,37 @@ static void test_truncated(void **state)
         buffer_clear(&file);
         make_png(&png, raw, rows * 61, &file);
         assert_int_equal(decode(&file, &p, &err), E_DATA);
+        png.transparency = rows % 2 ? NULL : (const uint8_t *)"\0\x01\0\x02\0\x03";
+        png.n_transparency = rows % 2 ? 0 : 6;
     }
     buffer_release(&file);
+}
+
+// Last rows of one colour are no sign of damage.
+static void test_plain_rows(void **state)
+{
+    (void)state;
+    static const uint8_t levels[] = { 0, 0x5a, 0xff };
+    for (size_t i = 0; i < sizeof levels; i++)
+        for (int type = 0; type <= 6; type += 2) {
+            static const int samples[] = { 1, 0, 3, 0, 2, 0, 4 };
+            uint8_t raw[3 * (1 + 4 * 4)];
+            size_t n = 1 + 4 * (size_t)samples[type];
+            memset(raw, levels[i], sizeof raw);
+            for (size_t y = 0; y < 3; y++)
+                raw[y * n] = 0;
+            struct buffer file;
+            struct picture p;
+            struct error err;
+            buffer_init(&file, FILE_MAX);
+            make_png(
+                &(struct make_png) {
+                    .width = 4, .height = 3, .bit_depth = 8, .colour_type = type },
+                raw, 3 * n, &file);
+            assert_int_equal(decode(&file, &p, &err), OK);
+            picture_release(&p);
+            buffer_release(&file);
+        }
 }
 
 static void test_claims(void **state)
@@ -199,6 +228,11 @@ static void test_claims(void **state)
     make_png(&png, (const uint8_t *)"", 0, &file);
     assert_int_equal(decode(&file, &p, &err), E_DATA);
     assert_non_null(strstr(err.msg, "65000 x 65000"));
+    buffer_clear(&file);
+    png.width = png.height = 9000; // allowed, but not with so little data
+    make_png(&png, (const uint8_t *)"\0\x01\x02", 3, &file);
+    assert_int_equal(decode(&file, &p, &err), E_DATA);
+    assert_non_null(strstr(err.msg, "before the last row"));
     buffer_clear(&file);
     png.width = 0;
     make_png(&png, (const uint8_t *)"", 0, &file);
@@ -219,6 +253,7 @@ int main(void)
         cmocka_unit_test(test_orientation),
         cmocka_unit_test(test_interlaced),
         cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_plain_rows),
         cmocka_unit_test(test_claims),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,479 @@
+/* test_ingest.c - folders of pictures into a real store: what is stored, what is told,
+ * what a second run does. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <ftw.h>
+#include <unistd.h>
+
+#include "collectors/source/contact_sheet.h"
+#include "collectors/source/ingest.h"
+#include "m4a1/base/files.h"
+#include "m4a1/base/text.h"
+#include "schema/query.h"
+#include "tests/support/make_image.h"
+
+#define FILE_MAX ((size_t)1 << 26)
+
+/* "frames" is put in; two views. */
+static const char recipe_text[] =
+    "{ \"m4a1_recipe\": 1, \"name\": \"small\",\n"
+    "  \"views\": [ {\"name\": \"head\", \"kind\": \"image\", \"privacy\": 2},\n"
+    "             {\"name\": \"bench\", \"kind\": \"image\", \"privacy\": 1} ],\n"
+    "  \"frames\": %s,\n"
+    "  \"tasks\": [\"Query\"],\n"
+    "  \"prompts\": [ {\"task\": \"Query\", \"text\": \"Which tool?\"} ],\n"
+    "  \"sessions\": {\"n\": 1, \"turns\": [1, 1], \"seed\": 7},\n"
+    "  \"llms\": {\"phi\": {\"role\": \"local\", \"protocol\": \"openai-chat\",\n"
+    "    \"url\": \"http://127.0.0.1:8080/\", \"model\": \"phi\", \"device\": \"TX2\"}} "
+    "}\n";
+
+struct place {
+    char folder[64]; /* scratch; scenes stand in folder/scenes */
+    struct store *store;
+    struct recipe *recipe;
+    struct ingest_report report;
+    struct error err;
+};
+
+static char *in(const struct place *p, const char *name)
+{
+    return path_join(p->folder, name);
+}
+
+static void put(const struct place *p, const char *name, const void *bytes, size_t len)
+{
+    char *path = in(p, name);
+    char *folder = text_copy_n(path, (size_t)(path_base(path) - path) - 1);
+    assert_int_equal(folder_make(folder, NULL), OK);
+    assert_int_equal(file_write(path, bytes, len, NULL), OK);
+    free(folder);
+    free(path);
+}
+
+// A flat JPEG.
+static void put_picture(
+    const struct place *p, const char *name, int width, int height, uint8_t level)
+{
+    size_t n = (size_t)width * (size_t)height * 3;
+    uint8_t *pixels = malloc(n);
+    assert_non_null(pixels);
+    memset(pixels, level, n);
+    struct buffer file;
+    buffer_init(&file, FILE_MAX);
+    make_jpeg(
+        &(struct make_jpeg) {
+            .width = width, .height = height, .channels = 3, .quality = 90 },
+        pixels, &file);
+    put(p, name, file.data, file.len);
+    buffer_release(&file);
+    free(pixels);
+}
+
+static void use_recipe(struct place *p, const char *frames)
+{
+    char *text = text_format(recipe_text, frames), *path = in(p, "recipe.jsonc");
+    put(p, "recipe.jsonc", text, strlen(text));
+    recipe_free(p->recipe);
+    assert_int_equal(recipe_load(path, &p->recipe, NULL, &p->err), OK);
+    assert_int_equal(recipe_apply(p->store, p->recipe, &p->err), OK);
+    free(text);
+    free(path);
+}
+
+static int set_up(void **state)
+{
+    struct place *p = calloc(1, sizeof *p);
+    snprintf(p->folder, sizeof p->folder, "/tmp/m4a1-ingest.XXXXXX");
+    assert_non_null(mkdtemp(p->folder));
+    char *path = in(p, "a.store");
+    assert_int_equal(store_create(path, "test", &p->store, &p->err), OK);
+    free(path);
+    use_recipe(p, "{\"longest_side\": 64, \"jpeg_quality\": 90, \"at_s\": [1.5, 0.5]}");
+    *state = p;
+    return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *walk)
+{
+    (void)st;
+    (void)kind;
+    (void)walk;
+    return remove(path);
+}
+
+static int tear_down(void **state)
+{
+    struct place *p = *state;
+    recipe_free(p->recipe);
+    store_close(p->store);
+    ingest_report_release(&p->report);
+    nftw(p->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    free(p);
+    return 0;
+}
+
+static enum status ingest(struct place *p, const char *folder)
+{
+    char *path = in(p, folder);
+    const struct ingest_options how = { .folder = path, .n_threads = 2 };
+    ingest_report_release(&p->report);
+    p->err = (struct error)ERROR_INIT;
+    enum status s = ingest_folder(p->store, p->recipe, &how, &p->report, &p->err);
+    free(path);
+    return s;
+}
+
+static int64_t count(struct place *p, const char *sql)
+{
+    int64_t n;
+    assert_int_equal(store_int(p->store, -1, &n, &p->err, sql, ""), OK);
+    return n;
+}
+
+static const struct ingest_note *note_of(const struct place *p, const char *item)
+{
+    for (size_t i = 0; i < p->report.notes.n; i++)
+        if (text_equal(p->report.notes.items[i].item, item))
+            return &p->report.notes.items[i];
+    return NULL;
+}
+
+static void assert_note(const struct place *p, const char *item, const char *says)
+{
+    const struct ingest_note *note = note_of(p, item);
+    assert_non_null(note);
+    if (!strstr(note->text, says))
+        print_message("%s: %s\n", note->item, note->text);
+    assert_non_null(strstr(note->text, says));
+}
+
+static void test_stills(void **state)
+{
+    struct place *p = *state;
+    put_picture(p, "scenes/b/head.jpg", 200, 100, 10);
+    put_picture(p, "scenes/b/bench.jpeg", 32, 16, 20);
+    put_picture(p, "scenes/a/head.jpg", 200, 100, 10); // the same picture
+    put_picture(p, "scenes/a/bench.jpg", 64, 64, 30);
+    static const char details[] =
+        "{\"tags\": [\"tool\", \"cup\"], \"licence\": \"CC0-1.0\"} // more";
+    put(p, "scenes/a/scene.json", details, sizeof details - 1);
+    put(p, "scenes/.git/x", "", 0);
+    put(p, "scenes/a/.DS_Store", "x", 1);
+    assert_int_equal(ingest(p, "scenes"), OK);
+    assert_int_equal(p->report.n_scenes, 2);
+    assert_int_equal(p->report.notes.n, 0);
+    assert_int_equal(p->report.n_outcomes[SCENE_ADDED], 2);
+    assert_int_equal(p->report.n_new_frames, 3);
+    assert_int_equal(count(p, "SELECT count(*) FROM frame"), 3);
+    assert_int_equal(count(p, "SELECT count(*) FROM scene_frame WHERE at_ms = 0"), 4);
+    assert_int_equal(
+        count(p, "SELECT count(*) FROM frame WHERE max(width_px, height_px) <= 64"), 3);
+    assert_int_equal(
+        count(p, "SELECT count(*) FROM frame WHERE width_px = 64 AND height_px = 32"), 1);
+    assert_int_equal(
+        count(p, "SELECT count(*) FROM frame WHERE width_px = 32 AND height_px = 16"), 1);
+    assert_int_equal(count(p, "SELECT count(*) FROM scene WHERE name = 'a' AND"
+                              " tags = '[\"tool\",\"cup\"]' AND licence = 'CC0-1.0' AND"
+                              " consent IS NULL"),
+        1);
+
+    // Again: nothing.
+    int64_t frames = count(p, "SELECT sum(frame_id) FROM scene_frame");
+    assert_int_equal(ingest(p, "scenes"), OK);
+    assert_int_equal(p->report.n_outcomes[SCENE_UNCHANGED], 2);
+    assert_int_equal(p->report.n_new_frames, 0);
+    assert_int_equal(count(p, "SELECT count(*) FROM scene_frame"), 4);
+    assert_int_equal(count(p, "SELECT sum(frame_id) FROM scene_frame"), frames);
+}
+
+// What is stored is the one path's bytes: decode, shrink, encode.
+static void test_bytes(void **state)
+{
+    struct place *p = *state;
+    put_picture(p, "one/head.jpg", 50, 40, 99);
+    put_picture(p, "one/bench.jpg", 200, 40, 50);
+    assert_int_equal(ingest(p, "one"), OK);
+    assert_string_equal(p->report.scenes[0].name, "one");
+    struct query *q;
+    assert_int_equal(query_open(p->store,
+                         "SELECT source, bytes, sha256 FROM scene_frame JOIN frame USING"
+                         " (frame_id) ORDER BY source",
+                         &q, NULL),
+        OK);
+    query_bind(q, "");
+    int n = 0;
+    while (query_next(q, NULL) == OK && query_has_row(q)) {
+        char *path = text_format("%s/one/%s", p->folder, query_text(q, 0));
+        struct buffer file, jpeg;
+        struct picture picture;
+        char hash[HASH_HEX];
+        size_t len;
+        const void *bytes = query_bytes(q, 1, &len);
+        buffer_init(&file, FILE_MAX);
+        buffer_init(&jpeg, FILE_MAX);
+        assert_int_equal(file_read(path, &file, NULL), OK);
+        assert_int_equal(picture_decode(file.data, file.len, 0, &picture, NULL), OK);
+        assert_int_equal(picture_shrink(&picture, 64, NULL), OK);
+        assert_int_equal(picture_encode_jpeg(&picture, 90, &jpeg, NULL), OK);
+        assert_int_equal(jpeg.len, len);
+        assert_memory_equal(jpeg.data, bytes, len);
+        hash_hex(bytes, len, hash);
+        assert_string_equal(hash, query_text(q, 2));
+        picture_release(&picture);
+        buffer_release(&file);
+        buffer_release(&jpeg);
+        free(path);
+        n++;
+    }
+    query_close(q);
+    assert_int_equal(n, 2);
+}
+
+static void test_bad_files(void **state)
+{
+    struct place *p = *state;
+    put_picture(p, "scenes/good/head.jpg", 20, 20, 1);
+    put_picture(p, "scenes/good/bench.jpg", 20, 20, 2);
+    put_picture(p, "scenes/half/head.jpg", 20, 20, 3);
+    put(p, "scenes/half/bench.jpg", "\xff\xd8\xff\xe0 and then nothing", 20);
+    put(p, "scenes/none/head.jpg", "", 0);
+    put(p, "scenes/none/bench.png", "not a picture at all, just some text", 36);
+    put_picture(p, "scenes/typo/head.jpg", 20, 20, 4);
+    put_picture(p, "scenes/typo/bnech.jpg", 20, 20, 5);
+    put_picture(p, "scenes/twice/head.jpg", 20, 20, 6);
+    put_picture(p, "scenes/twice/head.png", 20, 20, 6);
+    put_picture(p, "scenes/twice/bench.png", 20, 20, 7);
+    put(p, "scenes/notes/readme.txt", "x", 1);
+    put(p, "scenes/README.md", "x", 1);
+    put_picture(p, "scenes/json/head.jpg", 20, 20, 8);
+    put(p, "scenes/json/scene.json", "{\"tag\": [\"tool\"]}", 17);
+    assert_int_equal(ingest(p, "scenes"), E_PARTIAL);
+    assert_int_equal(p->report.n_scenes, 7);
+    assert_int_equal(p->report.n_outcomes[SCENE_ADDED], 4);
+    assert_int_equal(p->report.n_outcomes[SCENE_REFUSED], 3);
+    assert_int_equal(p->report.n_incomplete, 3);
+    assert_int_equal(p->report.n_files_failed, 3);
+    assert_null(note_of(p, "good"));
+    assert_note(p, "half/bench.jpg", "broken JPEG");
+    assert_note(p, "half", "incomplete: 1 of 1 instants lack a view (bench)");
+    assert_note(p, "none/head.jpg", "empty");
+    assert_note(p, "none/bench.png", "neither a JPEG");
+    assert_note(p, "typo/bnech.jpg", "did you mean bench?");
+    assert_note(p, "twice/head.jpg", "2 files");
+    assert_note(p, "twice/head.png", "2 files");
+    assert_note(p, "notes", "no file in this folder is a view");
+    assert_note(p, "README.md", "ignored");
+    assert_int_equal(note_of(p, "README.md")->failed, 0);
+    assert_note(p, "json/scene.json", "did you mean \"tags\"?");
+    assert_int_equal(
+        count(p, "SELECT count(*) FROM scene WHERE name IN ('none', 'notes', 'json')"),
+        0);
+
+    // Mended, it completes.
+    put_picture(p, "scenes/half/bench.jpg", 20, 20, 9);
+    assert_int_equal(ingest(p, "scenes/half"), OK);
+    assert_int_equal(p->report.n_outcomes[SCENE_UPDATED], 1);
+    assert_int_equal(p->report.scenes[0].result.n_complete, 1);
+}
+
+static void test_no_scene(void **state)
+{
+    struct place *p = *state;
+    assert_int_equal(ingest(p, "nowhere"), E_NOT_FOUND);
+    put(p, "empty/readme.txt", "x", 1);
+    assert_int_equal(ingest(p, "empty"), E_DATA);
+    assert_non_null(strstr(p->err.msg, "holds no scene"));
+}
+
+static void test_changed(void **state)
+{
+    struct place *p = *state;
+    put_picture(p, "scenes/a/head.jpg", 20, 20, 1);
+    put_picture(p, "scenes/a/bench.jpg", 20, 20, 2);
+    assert_int_equal(ingest(p, "scenes"), OK);
+    put_picture(p, "scenes/a/head.jpg", 20, 20, 100);
+    assert_int_equal(ingest(p, "scenes"), OK);
+    assert_int_equal(p->report.n_outcomes[SCENE_REPLACED], 1);
+    assert_int_equal(count(p, "SELECT count(*) FROM frame"), 2); // the old one is gone
+    assert_int_equal(count(p, "SELECT count(*) FROM scene_frame"), 2);
+
+    // Used by a session: refused as a whole, by name.
+    assert_int_equal(store_run(p->store, &p->err,
+                         "INSERT INTO session (identity, scene_id, at_ms)"
+                         " SELECT 'x', scene_id, 0 FROM scene",
+                         ""),
+        OK);
+    put_picture(p, "scenes/a/head.jpg", 20, 20, 200);
+    int64_t before = count(p, "SELECT sum(frame_id) FROM scene_frame");
+    assert_int_equal(ingest(p, "scenes"), E_PARTIAL);
+    assert_int_equal(p->report.n_outcomes[SCENE_REFUSED], 1);
+    assert_note(p, "a", "head.jpg would change");
+    assert_int_equal(count(p, "SELECT sum(frame_id) FROM scene_frame"), before);
+    assert_int_equal(count(p, "SELECT count(*) FROM frame"), 2);
+}
+
+// An imported scene has rows without frames; their source stays what the import said.
+static void test_imported(void **state)
+{
+    struct place *p = *state;
+    assert_int_equal(
+        store_run(p->store, &p->err, "INSERT INTO scene (name) VALUES ('kitchen')", ""),
+        OK);
+    assert_int_equal(store_run(p->store, &p->err,
+                         "INSERT INTO scene_frame (scene_id, view_id, at_ms, source)"
+                         " SELECT 1, view_id, 0, 'imgs/' || name FROM view",
+                         ""),
+        OK);
+    assert_int_equal(store_run(p->store, &p->err,
+                         "INSERT INTO session (identity, scene_id, at_ms)"
+                         " VALUES ('x', 1, 0)",
+                         ""),
+        OK);
+    put_picture(p, "scenes/kitchen/head.jpg", 20, 20, 1);
+    put_picture(p, "scenes/kitchen/bench.jpg", 20, 20, 2);
+    assert_int_equal(ingest(p, "scenes"), OK);
+    assert_int_equal(p->report.n_outcomes[SCENE_UPDATED], 1);
+    assert_int_equal(
+        count(p, "SELECT count(*) FROM scene_frame WHERE frame_id NOT NULL AND"
+                 " source LIKE 'imgs/%'"),
+        2);
+}
+
+static void make_video(const struct place *p, const char *name, const char *seconds)
+{
+    char *path = in(p, name);
+    char *source = text_format("testsrc=s=96x64:r=10:d=%s", seconds);
+    char *argv[] = { "ffmpeg", "-y", "-f", "lavfi", "-i", source, "-c:v", "libx264",
+        "-preset", "ultrafast", path, NULL };
+    if (run_program(argv) != 0) {
+        print_message("no ffmpeg program: videos cannot be made\n");
+        skip();
+    }
+    free(path);
+    free(source);
+}
+
+static void test_videos(void **state)
+{
+    struct place *p = *state;
+    put_picture(p, "scenes/a/bench.jpg", 20, 20, 1);
+    make_video(p, "scenes/a/head.mp4", "2");
+    assert_int_equal(ingest(p, "scenes"), OK);
+    assert_int_equal(p->report.scenes[0].result.n_complete, 2);
+    assert_int_equal(p->report.n_new_frames, 3);
+    assert_int_equal(
+        count(p, "SELECT count(*) FROM scene_frame WHERE at_ms IN (500, 1500)"), 4);
+
+    // An instant beyond the end: what there is stays, the rest is told.
+    use_recipe(p, "{\"longest_side\": 64, \"at_s\": [0.5, 7]}");
+    assert_int_equal(ingest(p, "scenes"), E_PARTIAL);
+    assert_note(
+        p, "a/head.mp4", "7.000 s lies beyond the end of the video, which lasts 2.0");
+    assert_note(p, "a", "1 of 2 instants lack a view (head)");
+
+    // Every so often: up to the shortest video, and old instants go.
+    use_recipe(p, "{\"longest_side\": 64, \"every_s\": 0.4}");
+    make_video(p, "scenes/a/head.mp4", "1");
+    assert_int_equal(ingest(p, "scenes"), OK);
+    assert_int_equal(p->report.n_outcomes[SCENE_REPLACED], 1);
+    assert_int_equal(p->report.scenes[0].result.n_complete, 3);
+    assert_int_equal(
+        count(p, "SELECT count(*) FROM scene_frame WHERE at_ms IN (0, 400, 800)"), 6);
+    assert_int_equal(count(p, "SELECT count(*) FROM scene_frame"), 6);
+    assert_int_equal(count(p, "SELECT count(*) FROM frame WHERE frame_id NOT IN"
+                              " (SELECT frame_id FROM scene_frame)"),
+        0);
+}
+
+static void test_many_scenes(void **state)
+{
+    struct place *p = *state;
+    char name[64];
+    for (int i = 0; i < 40; i++) {
+        snprintf(name, sizeof name, "scenes/s%02d/head.jpg", i);
+        put_picture(p, name, 8, 8, (uint8_t)(i * 6));
+        snprintf(name, sizeof name, "scenes/s%02d/bench.jpg", i);
+        put_picture(p, name, 9, 8, (uint8_t)(i * 6));
+    }
+    assert_int_equal(ingest(p, "scenes"), OK);
+    assert_int_equal(p->report.n_outcomes[SCENE_ADDED], 40);
+    for (size_t i = 1; i < 40; i++)
+        assert_true(p->report.scenes[i].result.scene_id ==
+                    p->report.scenes[i - 1].result.scene_id + 1);
+}
+
+static int stop_now(void)
+{
+    return 1;
+}
+
+static void test_stopped(void **state)
+{
+    struct place *p = *state;
+    put_picture(p, "scenes/a/head.jpg", 20, 20, 1);
+    char *path = in(p, "scenes");
+    const struct ingest_options how = { .folder = path, .is_stopped = stop_now };
+    assert_int_equal(
+        ingest_folder(p->store, p->recipe, &how, &p->report, &p->err), E_INTERRUPTED);
+    assert_int_equal(count(p, "SELECT count(*) FROM scene"), 0);
+    free(path);
+}
+
+static void test_contact_sheet(void **state)
+{
+    struct place *p = *state;
+    put_picture(p, "scenes/a/head.jpg", 200, 100, 10);
+    put_picture(p, "scenes/a/bench.jpg", 30, 100, 250);
+    put_picture(p, "scenes/b/head.jpg", 10, 10, 100);
+    assert_int_equal(ingest(p, "scenes"), E_PARTIAL);
+    const int64_t ids[] = { p->report.scenes[0].result.scene_id,
+        p->report.scenes[1].result.scene_id };
+    size_t rows;
+    char *path = in(p, "sheet.jpg");
+    assert_int_equal(contact_sheet_write(p->store, ids, 2, path, &rows, &p->err), OK);
+    assert_int_equal(rows, 2);
+    struct buffer file;
+    struct picture sheet;
+    buffer_init(&file, FILE_MAX);
+    assert_int_equal(file_read(path, &file, NULL), OK);
+    assert_int_equal(picture_decode(file.data, file.len, 0, &sheet, NULL), OK);
+    // Two columns of 240 and two rows of 180, 8 apart: centres of the four cells.
+    assert_int_equal(sheet.width, 8 + 2 * 248);
+    assert_int_equal(sheet.height, 8 + 2 * 188);
+    static const int want[2][2] = { { 10, 250 }, { 100, 0xc8 } };
+    for (int y = 0; y < 2; y++)
+        for (int x = 0; x < 2; x++) {
+            int at = ((98 + 188 * y) * sheet.width + 128 + 248 * x) * 3;
+            assert_in_range(sheet.data[at] + 4, want[y][x], want[y][x] + 8);
+        }
+    picture_release(&sheet);
+    buffer_release(&file);
+    assert_int_equal(contact_sheet_write(p->store, ids, 0, path, &rows, &p->err), E_ARG);
+    free(path);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_stills),
+        TEST(test_bytes),
+        TEST(test_bad_files),
+        TEST(test_no_scene),
+        TEST(test_changed),
+        TEST(test_imported),
+        TEST(test_videos),
+        TEST(test_many_scenes),
+        TEST(test_stopped),
+        TEST(test_contact_sheet),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

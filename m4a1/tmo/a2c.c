@@ -95,13 +95,12 @@ static void update(struct run *run)
     a2c_advantages(
         run->reward, value, run->ended, n, set->gamma, set->gae_lambda, advantage);
 
-    memset(run->gradient, 0, run->ac->n_params * sizeof *run->gradient);
-    for (size_t t = 0; t < n; t++) {
+    struct batch_step batch[A2C_MAX_ROLLOUT];
+    for (size_t t = 0; t < n; t++)
         // The return is advantage + value, so return - value is the advantage itself.
-        double by_value = -2 * set->value_weight * advantage[t] / (double)n;
-        actor_critic_backward(run->ac, &run->steps[t], run->chosen[t],
-            advantage[t] / (double)n, by_value, run->gradient);
-    }
+        batch[t] = (struct batch_step) { &run->steps[t], run->chosen[t],
+            advantage[t] / (double)n, -2 * set->value_weight * advantage[t] / (double)n };
+    actor_critic_backward(run->ac, batch, n, run->gradient);
     gradient_clip(run->gradient, run->ac->n_params, set->max_gradient_norm);
     rmsprop_step(&run->optimiser, run->gradient, run->ac->params);
 }

@@ -9,7 +9,7 @@
 #include "m4a1/tmo/actor_critic.h"
 #include "m4a1/tmo/environment.h"
 
-#define A2C_MAX_ROLLOUT 64
+#define A2C_MAX_ROLLOUT ACTOR_CRITIC_MAX_BATCH
 
 struct a2c_settings {
     int64_t steps;    /* environment steps, rounded up to whole rollouts */

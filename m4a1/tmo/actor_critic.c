@@ -1,15 +1,13 @@
 /* actor_critic.c - forward and backward passes in plain loops.
  *
- * Inner loops run over HIDDEN or 8 numbers, a constant, which is what lets gcc and
- * clang vectorise them at -O2.  Weights lie so that the hot loops add a multiple of a
- * row; where a sum over a row is needed, eight running sums fix its order. */
+ * Weights lie so that the hot loops run over a row of HIDDEN numbers: they add a multiple
+ * of it, or take its product with another (kernels.h). */
 #include "m4a1/tmo/actor_critic.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define LANES 8
+#include "m4a1/tmo/kernels.h"
 
 static struct mlp_layout mlp_place(size_t n_in, size_t n_out, size_t *at)
 {
@@ -136,36 +134,13 @@ void activations_release(struct activations *act)
     act->probabilities = NULL;
 }
 
-static double dot(const double *restrict a, const double *restrict b)
-{
-    double lanes[LANES] = { 0 };
-    for (size_t i = 0; i < HIDDEN; i += LANES)
-        for (size_t l = 0; l < LANES; l++)
-            lanes[l] += a[i + l] * b[i + l];
-    double sum = 0;
-    for (size_t l = 0; l < LANES; l++)
-        sum += lanes[l];
-    return sum;
-}
-
-/* y[H] += scale * x[H] */
-static void add_scaled(double *restrict y, const double *restrict x, double scale)
-{
-    for (size_t i = 0; i < HIDDEN; i++)
-        y[i] += scale * x[i];
-}
-
-/* out[H] = tanh(b + sum over in of x[in] * w[in][H]); zero inputs, of which an
- * observation has many, cost nothing. */
+/* out[H] = tanh(b + sum over in of x[in] * w[in][H]) */
 static void hidden_layer(
     const double *w, const double *b, const double *x, size_t n_in, double *out)
 {
-    memcpy(out, b, HIDDEN * sizeof *out);
-    for (size_t i = 0; i < n_in; i++)
-        if (x[i] != 0)
-            add_scaled(out, w + i * HIDDEN, x[i]);
+    kernel_combine(out, w, x, n_in, HIDDEN);
     for (size_t i = 0; i < HIDDEN; i++)
-        out[i] = tanh(out[i]);
+        out[i] = tanh(out[i] + b[i]);
 }
 
 static void mlp_forward(const double *params, const struct mlp_layout *m, const double *x,
@@ -174,7 +149,7 @@ static void mlp_forward(const double *params, const struct mlp_layout *m, const 
     hidden_layer(params + m->w1, params + m->b1, x, m->n_in, h1);
     hidden_layer(params + m->w2, params + m->b2, h1, HIDDEN, h2);
     for (size_t o = 0; o < m->n_out; o++)
-        out[o] = params[m->b3 + o] + dot(params + m->w3 + o * HIDDEN, h2);
+        out[o] = params[m->b3 + o] + kernel_dot(params + m->w3 + o * HIDDEN, h2, HIDDEN);
 }
 
 static void softmax(double *x, size_t n)
@@ -208,44 +183,86 @@ void actor_critic_logits(
 
 /* ---- backward ---- */
 
-/* From the derivatives d2[H] behind the second hidden layer down to the first weights;
- * d2 is changed. */
-static void hidden_backward(const double *params, const struct mlp_layout *m,
-    const double *x, const double *h1, const double *h2, double *d2, double *gradient)
+/* What the steps of a batch have in one network: features, both hidden layers behind
+ * tanh, and the derivatives of the loss by both before tanh (d2 at first behind it). */
+struct batch {
+    size_t n;
+    const double *x[ACTOR_CRITIC_MAX_BATCH], *h1[ACTOR_CRITIC_MAX_BATCH],
+        *h2[ACTOR_CRITIC_MAX_BATCH];
+    double d1[ACTOR_CRITIC_MAX_BATCH * HIDDEN], d2[ACTOR_CRITIC_MAX_BATCH * HIDDEN];
+};
+
+/* From d2 down to the first weights, a row of weights at a time for the whole batch. */
+static void hidden_backward(
+    const double *params, const struct mlp_layout *m, struct batch *b, double *gradient)
 {
-    double d1[HIDDEN];
-    for (size_t i = 0; i < HIDDEN; i++)
-        d2[i] *= 1 - h2[i] * h2[i];
-    add_scaled(gradient + m->b2, d2, 1);
+    double scale[ACTOR_CRITIC_MAX_BATCH];
+    for (size_t t = 0; t < b->n; t++)
+        for (size_t i = 0; i < HIDDEN; i++)
+            b->d2[t * HIDDEN + i] *= 1 - b->h2[t][i] * b->h2[t][i];
     for (size_t i = 0; i < HIDDEN; i++) {
-        add_scaled(gradient + m->w2 + i * HIDDEN, d2, h1[i]);
-        d1[i] = dot(params + m->w2 + i * HIDDEN, d2) * (1 - h1[i] * h1[i]);
+        const double *w = params + m->w2 + i * HIDDEN;
+        for (size_t t = 0; t < b->n; t++) {
+            scale[t] = b->h1[t][i];
+            b->d1[t * HIDDEN + i] =
+                kernel_dot(w, b->d2 + t * HIDDEN, HIDDEN) * (1 - scale[t] * scale[t]);
+        }
+        kernel_combine(gradient + m->w2 + i * HIDDEN, b->d2, scale, b->n, HIDDEN);
     }
-    add_scaled(gradient + m->b1, d1, 1);
-    for (size_t i = 0; i < m->n_in; i++)
-        if (x[i] != 0)
-            add_scaled(gradient + m->w1 + i * HIDDEN, d1, x[i]);
+    for (size_t i = 0; i < m->n_in; i++) {
+        for (size_t t = 0; t < b->n; t++)
+            scale[t] = b->x[t][i];
+        kernel_combine(gradient + m->w1 + i * HIDDEN, b->d1, scale, b->n, HIDDEN);
+    }
+    for (size_t t = 0; t < b->n; t++)
+        scale[t] = 1;
+    kernel_combine(gradient + m->b1, b->d1, scale, b->n, HIDDEN);
+    kernel_combine(gradient + m->b2, b->d2, scale, b->n, HIDDEN);
 }
 
-void actor_critic_backward(const struct actor_critic *ac, const struct activations *act,
-    size_t action, double policy_scale, double value_scale, double *gradient)
+/* Clear what the outputs add to: d2, and the gradients of w3 and b3. */
+static void output_clear(struct batch *b, const struct mlp_layout *m, double *gradient)
 {
-    const double *params = ac->params;
-    const struct mlp_layout *m = &ac->policy;
-    double d2[HIDDEN] = { 0 };
-    // -log p(action) has the derivative p - 1[action] by the logits.
-    for (size_t a = 0; a < ac->n_actions; a++) {
-        double d = policy_scale * (act->probabilities[a] - (a == action ? 1 : 0));
-        gradient[m->b3 + a] += d;
-        add_scaled(gradient + m->w3 + a * HIDDEN, act->policy2, d);
-        add_scaled(d2, params + m->w3 + a * HIDDEN, d);
-    }
-    hidden_backward(params, m, act->features, act->policy1, act->policy2, d2, gradient);
+    memset(b->d2, 0, b->n * HIDDEN * sizeof *b->d2);
+    memset(gradient + m->w3, 0, (m->b3 + m->n_out - m->w3) * sizeof *gradient);
+}
 
-    m = &ac->value;
-    memset(d2, 0, sizeof d2);
-    gradient[m->b3] += value_scale;
-    add_scaled(gradient + m->w3, act->value2, value_scale);
-    add_scaled(d2, params + m->w3, value_scale);
-    hidden_backward(params, m, act->features, act->value1, act->value2, d2, gradient);
+/* The derivative d by output o of step t. */
+static void output_backward(const double *params, const struct mlp_layout *m,
+    struct batch *b, size_t t, size_t o, double d, double *gradient)
+{
+    gradient[m->b3 + o] += d;
+    kernel_add(gradient + m->w3 + o * HIDDEN, b->h2[t], d, HIDDEN);
+    kernel_add(b->d2 + t * HIDDEN, params + m->w3 + o * HIDDEN, d, HIDDEN);
+}
+
+void actor_critic_backward(const struct actor_critic *ac, const struct batch_step *steps,
+    size_t n, double *gradient)
+{
+    struct batch b;
+    b.n = n;
+    for (size_t t = 0; t < n; t++) {
+        b.x[t] = steps[t].act->features;
+        b.h1[t] = steps[t].act->policy1;
+        b.h2[t] = steps[t].act->policy2;
+    }
+    output_clear(&b, &ac->policy, gradient);
+    for (size_t t = 0; t < n; t++) {
+        for (size_t a = 0; a < ac->n_actions; a++) {
+            // -log p(action) has the derivative p - 1[action] by the logits.
+            double d = steps[t].act->probabilities[a] - (a == steps[t].action ? 1 : 0);
+            output_backward(
+                ac->params, &ac->policy, &b, t, a, steps[t].policy_scale * d, gradient);
+        }
+    }
+    hidden_backward(ac->params, &ac->policy, &b, gradient);
+
+    for (size_t t = 0; t < n; t++) {
+        b.h1[t] = steps[t].act->value1;
+        b.h2[t] = steps[t].act->value2;
+    }
+    output_clear(&b, &ac->value, gradient);
+    for (size_t t = 0; t < n; t++)
+        output_backward(ac->params, &ac->value, &b, t, 0, steps[t].value_scale, gradient);
+    hidden_backward(ac->params, &ac->value, &b, gradient);
 }

@@ -62,10 +62,20 @@ void actor_critic_forward(const struct actor_critic *ac, struct activations *act
 void actor_critic_logits(
     const struct actor_critic *ac, const double *features, double *logits);
 
-/* Add to gradient[n_params] the derivatives of
+#define ACTOR_CRITIC_MAX_BATCH 64
+
+/* One step of a batch and what its loss weighs. */
+struct batch_step {
+    const struct activations *act;
+    size_t action;
+    double policy_scale, value_scale;
+};
+
+/* Set gradient[n_params] to the derivatives of the sum over n <= ACTOR_CRITIC_MAX_BATCH
+ * steps of
  *     policy_scale * -log p(action) + value_scale * value
- * at act; losses of any form go through these two scales. */
-void actor_critic_backward(const struct actor_critic *ac, const struct activations *act,
-    size_t action, double policy_scale, double value_scale, double *gradient);
+ * at their activations; losses of any form go through these two scales. */
+void actor_critic_backward(const struct actor_critic *ac, const struct batch_step *steps,
+    size_t n, double *gradient);
 
 #endif

@@ -3,9 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
-
-#define BLOCK 8 /* a constant inner loop, which compilers vectorise at -O2 */
+#include "m4a1/tmo/kernels.h"
 
 enum status rmsprop_init(struct rmsprop *opt, size_t n, double rate, double alpha,
     double epsilon, struct error *err)
@@ -22,40 +20,34 @@ void rmsprop_release(struct rmsprop *opt)
     opt->square = NULL;
 }
 
-static inline void step_one(
-    double *square, double g, double *x, double rate, double alpha, double epsilon)
+void rmsprop_step(struct rmsprop *opt, const double *gradient, double *x)
 {
-    *square = alpha * *square + (1 - alpha) * g * g;
-    *x -= rate * g / (sqrt(*square) + epsilon);
-}
-
-void rmsprop_step(
-    struct rmsprop *opt, const double *restrict gradient, double *restrict x)
-{
-    double *restrict square = opt->square;
     const double rate = opt->rate, alpha = opt->alpha, epsilon = opt->epsilon;
     size_t i = 0;
-    for (; i + BLOCK <= opt->n; i += BLOCK)
-        for (size_t j = i; j < i + BLOCK; j++)
-            step_one(&square[j], gradient[j], &x[j], rate, alpha, epsilon);
-    for (; i < opt->n; i++)
-        step_one(&square[i], gradient[i], &x[i], rate, alpha, epsilon);
+    for (; i + 2 <= opt->n; i += 2) {
+        pair_of_doubles g = kernel_load(gradient + i);
+        pair_of_doubles square =
+            alpha * kernel_load(opt->square + i) + (1 - alpha) * g * g;
+        kernel_store(opt->square + i, square);
+        kernel_store(
+            x + i, kernel_load(x + i) - rate * g / (kernel_roots(square) + epsilon));
+    }
+    for (; i < opt->n; i++) {
+        double g = gradient[i];
+        opt->square[i] = alpha * opt->square[i] + (1 - alpha) * g * g;
+        x[i] -= rate * g / (sqrt(opt->square[i]) + epsilon);
+    }
 }
 
 double gradient_clip(double *gradient, size_t n, double max)
 {
-    double lanes[BLOCK] = { 0 }, sum = 0;
-    size_t i = 0;
-    for (; i + BLOCK <= n; i += BLOCK)
-        for (size_t l = 0; l < BLOCK; l++)
-            lanes[l] += gradient[i + l] * gradient[i + l];
-    for (; i < n; i++)
+    size_t whole = n - n % KERNEL_STEP;
+    double sum = kernel_dot(gradient, gradient, whole);
+    for (size_t i = whole; i < n; i++)
         sum += gradient[i] * gradient[i];
-    for (size_t l = 0; l < BLOCK; l++)
-        sum += lanes[l];
     double norm = sqrt(sum), scale = max / (norm + 1e-6);
     if (scale < 1)
-        for (i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++)
             gradient[i] *= scale;
     return norm;
 }

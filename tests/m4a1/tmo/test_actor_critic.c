@@ -96,37 +96,42 @@ static void test_forward(void **state)
     actor_critic_release(&ac);
 }
 
-/* Every one of the parameters, by central differences. */
+/* Every one of the parameters, by central differences of the sum over three steps. */
 static void test_gradients(void **state)
 {
     (void)state;
     struct actor_critic ac = make(2);
-    struct activations act;
-    fill(&act, &ac, 2);
-    actor_critic_forward(&ac, &act);
+    struct activations act[3];
+    const struct batch_step steps[] = { { &act[0], 3, 0.7, -1.3 },
+        { &act[1], 0, -0.4, 0.2 }, { &act[2], 3, 0, 1 } };
+    for (uint64_t t = 0; t < 3; t++) {
+        fill(&act[t], &ac, t);
+        actor_critic_forward(&ac, &act[t]);
+    }
     double *gradient = calloc(ac.n_params, sizeof *gradient);
     assert_non_null(gradient);
-    const double policy_scale = 0.7, value_scale = -1.3, h = 1e-5;
-    actor_critic_backward(&ac, &act, 3, policy_scale, value_scale, gradient);
+    for (size_t i = 0; i < ac.n_params; i++)
+        gradient[i] = 1e9; // what was there before is overwritten
+    actor_critic_backward(&ac, steps, 3, gradient);
+
+    const double h = 1e-5;
     size_t n_nonzero = 0;
     for (size_t i = 0; i < ac.n_params; i++) {
-        double kept = ac.params[i];
-        ac.params[i] = kept + h;
-        double above = loss(&ac, act.features, 3, policy_scale, value_scale);
-        ac.params[i] = kept - h;
-        double below = loss(&ac, act.features, 3, policy_scale, value_scale);
+        double kept = ac.params[i], difference = 0;
+        for (int side = -1; side <= 1; side += 2) {
+            ac.params[i] = kept + side * h;
+            for (size_t t = 0; t < 3; t++)
+                difference += side * loss(&ac, act[t].features, steps[t].action,
+                                         steps[t].policy_scale, steps[t].value_scale);
+        }
         ac.params[i] = kept;
-        NEAR(gradient[i], (above - below) / (2 * h), 1e-8);
+        NEAR(gradient[i], difference / (2 * h), 1e-8);
         n_nonzero += gradient[i] != 0;
     }
     assert_true(n_nonzero > ac.n_params / 2);
-
-    // A second call adds to what is there.
-    double before = gradient[ac.value.b3];
-    actor_critic_backward(&ac, &act, 3, policy_scale, value_scale, gradient);
-    NEAR(gradient[ac.value.b3], 2 * before, 1e-12);
     free(gradient);
-    activations_release(&act);
+    for (size_t t = 0; t < 3; t++)
+        activations_release(&act[t]);
     actor_critic_release(&ac);
 }
 

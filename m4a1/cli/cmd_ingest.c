@@ -95,7 +95,7 @@ static void print_legend(const struct ingest_report *report, const struct sheet 
 static void print_summary(const struct ingest_report *report)
 {
     char bytes[32];
-    printf("%zu scenes:", report->n_scenes);
+    printf("%zu scene%s:", report->n_scenes, report->n_scenes == 1 ? "" : "s");
     for (size_t i = 0; i < COUNT_OF(scene_outcome_names); i++)
         if (report->n_outcomes[i])
             printf(" %zu %s", report->n_outcomes[i], scene_outcome_names[i]);

@@ -86,9 +86,9 @@ int export_tear_down(void **state)
 
 const char *export_path(void **state, const char *name)
 {
-    static char paths[8][128];
+    static char paths[16][128];
     static unsigned next;
-    char *path = paths[next++ % 8];
+    char *path = paths[next++ % 16];
     snprintf(path, sizeof paths[0], "%s/%s", (const char *)*state, name);
     return path;
 }

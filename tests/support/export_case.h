@@ -14,7 +14,7 @@ extern const char export_sample[];
 int export_set_up(void **state);
 int export_tear_down(void **state);
 
-/* folder/name in static memory; eight may be in use at once. */
+/* folder/name in static memory; sixteen may be in use at once. */
 const char *export_path(void **state, const char *name);
 
 /* text with the first from replaced by to; the caller frees it. */

@@ -175,10 +175,11 @@ int64_t ledger_cost_pusd(const struct job *job, const struct price *price)
         a->cache_write_tokens == TOKENS_UNKNOWN || a->output_tokens == TOKENS_UNKNOWN ||
         a->reasoning_tokens == TOKENS_UNKNOWN)
         return -1;
-    return a->input_tokens * price->input_pusd +
-           a->cache_read_tokens * price->cache_read_pusd +
-           a->cache_write_tokens * price->cache_write_pusd +
-           (a->output_tokens + a->reasoning_tokens) * price->output_pusd;
+    int64_t input = sum(product(price->input_pusd, a->input_tokens),
+        sum(product(price->cache_read_pusd, a->cache_read_tokens),
+            product(price->cache_write_pusd, a->cache_write_tokens)));
+    return sum(
+        input, product(price->output_pusd, a->output_tokens + a->reasoning_tokens));
 }
 
 int64_t ledger_counted_pusd(const struct job *job, const struct price *price)

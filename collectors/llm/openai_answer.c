@@ -16,7 +16,8 @@
 #include "m4a1/base/text.h"
 
 #define MAX_TEXT (8u << 20)
-#define MAX_QUOTED 400 /* bytes of a body that an error message quotes */
+#define MAX_TOKENS 1000000000 /* no answer has more: such a count is nonsense */
+#define MAX_QUOTED 400        /* bytes of a body that an error message quotes */
 
 /* What has been read so far, from one document or from many chunks. */
 struct reading {
@@ -164,7 +165,7 @@ static int64_t count(const struct json *j, int64_t absent)
     if (!j || json_is_null(j))
         return absent;
     int64_t n = json_is_int(j) ? json_int(j, TOKENS_UNKNOWN) : TOKENS_UNKNOWN;
-    return n < 0 ? TOKENS_UNKNOWN : n;
+    return n < 0 || n > MAX_TOKENS ? TOKENS_UNKNOWN : n;
 }
 
 /* whole minus parts; unknown where they contradict each other. */

@@ -1,0 +1,194 @@
+/* What a call says, from a real store. */
+#include "collectors/dialogue.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "m4a1/base/text.h"
+#include "schema/query.h"
+#include "tests/support/store_fixture.h"
+
+static struct store_fixture f;
+static struct image_cache *cache;
+static int64_t llm;
+
+static int open_all(void **state)
+{
+    (void)state;
+    store_fixture_open(&f, "keep");
+    llm = store_fixture_llm(&f, "a", "http://127.0.0.1:1", NULL);
+    return image_cache_new(1 << 20, &cache, NULL) != OK;
+}
+
+static int close_all(void **state)
+{
+    (void)state;
+    image_cache_free(cache);
+    store_fixture_close(&f);
+    return 0;
+}
+
+static void answer(int64_t call_id, const char *text)
+{
+    assert_int_equal(
+        store_run(f.store, NULL, "INSERT INTO response (call_id, text) VALUES (?, ?)",
+            "it", call_id, text),
+        OK);
+}
+
+/* "U[View a:][image]What? A[Yes.] ..." */
+static void write_dialogue(const struct dialogue *d, struct buffer *b)
+{
+    for (size_t i = 0; i < d->n_messages; i++) {
+        buffer_add_str(b, d->messages[i].is_assistant ? "A" : "U");
+        for (size_t k = 0; k < d->messages[i].n_parts; k++)
+            buffer_printf(b, "[%s]",
+                d->messages[i].parts[k].image ? "image" : d->messages[i].parts[k].text);
+    }
+}
+
+static void expect(int64_t call_id, const char *expected)
+{
+    struct dialogue *d = NULL;
+    struct error err = ERROR_INIT;
+    struct buffer b;
+    buffer_init(&b, 10000);
+    if (dialogue_build(f.store, cache, call_id, NULL, &d, &err) != OK)
+        fail_msg("%s", err.msg);
+    write_dialogue(d, &b);
+    assert_string_equal(buffer_str(&b), expected);
+    buffer_release(&b);
+    dialogue_free(d);
+}
+
+static void set_history(const char *settings)
+{
+    assert_int_equal(
+        store_run(f.store, NULL, "UPDATE plan SET settings = ?", "t", settings), OK);
+}
+
+static void test_history(void **state)
+{
+    (void)state;
+    int64_t call = store_fixture_session(&f, llm, 4, 5);
+    expect(call, "U[View first_person:][image][View front:][image][What is \"here\"?]");
+    answer(call, "Cups.");
+    answer(call + 1, "Nothing.");
+    answer(call + 2, "Old.");
+    answer(call + 2, "New."); // the last answer counts
+    expect(call + 3, "U[View first_person:][image][View front:][image][What is \"here\"?]"
+                     "A[Cups.]U[And what else?]A[Nothing.]U[What is \"here\"?]A[New.]"
+                     "U[And what else?]");
+    set_history("{\"history\":{\"images\":\"drop\",\"max_turns\":null}}");
+    expect(call + 1, "U[What is \"here\"?]A[Cups.]U[And what else?]");
+    set_history("{\"history\":{\"images\":\"keep\",\"max_turns\":1}}");
+    expect(call + 3, "U[What is \"here\"?]A[New.]U[And what else?]");
+    set_history("{\"history\":{\"images\":\"keep\",\"max_turns\":0}}");
+    expect(call + 3, "U[And what else?]");
+    set_history("{}");
+}
+
+static void test_question(void **state)
+{
+    (void)state;
+    int64_t call = store_fixture_session(&f, llm, 2, 1);
+    answer(call, "Cups.");
+    int64_t judge =
+        store_fixture_call(&f, call + 1, "judge", llm, "Score this.", 0, call + 1);
+    expect(judge, "U[Score this.]");
+    judge = store_fixture_call(&f, call + 1, "judge", llm, "Score it.", 2, call + 1);
+    expect(judge, "U[View side:][image][Score it.]");
+    // Another action of the same turn has the same history.
+    int64_t other = store_fixture_call(&f, call + 1, "fan_out", llm, NULL, 4, 0);
+    expect(other, "U[View first_person:][image][What is \"here\"?]A[Cups.]"
+                  "U[View front:][image][And what else?]");
+}
+
+static void expect_failure(int64_t call_id, enum status status, const char *why)
+{
+    struct dialogue *d = NULL;
+    struct error err = ERROR_INIT;
+    assert_int_equal(dialogue_build(f.store, cache, call_id, "S", &d, &err), status);
+    assert_null(d);
+    if (!strstr(err.msg, why))
+        fail_msg("\"%s\" does not say \"%s\"", err.msg, why);
+}
+
+static void test_failures(void **state)
+{
+    (void)state;
+    int64_t call = store_fixture_session(&f, llm, 2, 3);
+    expect_failure(call + 1, E_DATA, "no answer yet");
+    expect_failure(9999, E_NOT_FOUND, "no call 9999");
+    assert_int_equal(store_run(f.store, NULL,
+                         "UPDATE scene_frame SET frame_id = NULL WHERE view_id = 2", ""),
+        OK);
+    expect_failure(call, E_DATA, "view \"side\" has no frame");
+    assert_int_equal(store_run(f.store, NULL,
+                         "UPDATE scene_frame SET frame_id = 2 WHERE view_id = 2", ""),
+        OK);
+    assert_int_equal(
+        store_run(f.store, NULL, "UPDATE view SET kind = 'audio' WHERE view_id = 2", ""),
+        OK);
+    expect_failure(call, E_DATA, "only images");
+    assert_int_equal(
+        store_run(f.store, NULL, "UPDATE view SET kind = 'image' WHERE view_id = 2", ""),
+        OK);
+}
+
+static void test_bounds(void **state)
+{
+    (void)state;
+    int64_t call = store_fixture_session(&f, llm, 1, 7);
+    struct dialogue *d = NULL;
+    assert_int_equal(dialogue_build(f.store, cache, call, "Be brief.", &d, NULL), OK);
+    assert_int_equal(dialogue_n_images(d), 3);
+    int64_t text = dialogue_max_input_tokens(d, 1) - 3;
+    assert_in_range(text, 70, 200);
+    assert_int_equal(dialogue_max_input_tokens(d, 1000), text + 3000);
+    // 640 x 480 pixels are two tiles of 512.
+    assert_int_equal(dialogue_max_input_tokens(d, 0), text + 3 * (2833 + 2 * 5667));
+    dialogue_free(d);
+}
+
+/* Images outlive the cache that dropped them, and are encoded once. */
+static void test_cache(void **state)
+{
+    (void)state;
+    struct image_cache *small = NULL;
+    struct image *a = NULL, *b = NULL, *again = NULL;
+    const char *text = NULL, *same = NULL;
+    size_t len = 0;
+    assert_int_equal(image_cache_new(10, &small, NULL), OK);
+    assert_int_equal(image_cache_get(small, f.store, 1, &a, NULL), OK);
+    assert_int_equal(image_base64(a, &text, &len, NULL), OK);
+    assert_int_equal(image_cache_get(small, f.store, 1, &again, NULL), OK);
+    assert_ptr_equal(a, again);
+    assert_int_equal(image_base64(again, &same, &len, NULL), OK);
+    assert_ptr_equal(text, same);
+    assert_int_equal(image_cache_get(small, f.store, 2, &b, NULL), OK);
+    image_cache_free(small);
+    assert_true(text_starts(text, "/9j/"));
+    assert_int_equal(len, strlen(text));
+    image_release(a);
+    image_release(again);
+    image_release(b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_history),
+        cmocka_unit_test(test_question),
+        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_cache),
+    };
+    return cmocka_run_group_tests_name("dialogue", tests, open_all, close_all);
+}

@@ -1,0 +1,78 @@
+#!/bin/bash
+# test_collect - collecting from the simulator with the program itself: faults, limits, caps,
+# refusals, interruption, and looking at single calls.
+. "$(dirname "$0")/../support/tap.sh"
+
+[ -n "$SHARED" ] && [ -d "$SHARED/data/views" ] || skip_all "shared material (data/views) is absent"
+command -v sqlite3 >/dev/null || skip_all "the sqlite3 program is not installed"
+
+store=$WORK/a.store
+mkdir -p "$WORK/scenes/kitchen"
+cp "$SHARED"/data/views/*.jpg "$WORK/scenes/kitchen"
+sql() { sqlite3 -batch -noheader "$store" "$1"; }
+json() { sed -n "s/^ *\"$1\": *\([^,]*\),\{0,1\}$/\1/p" "$TAP_OUT" | head -n 1; }
+
+check "a store is made" "$M4A1" init "$store" --recipe m4a1
+check "scenes are put in" "$M4A1" ingest "$store" "$WORK/scenes" --quiet
+check "an empty plan is no error" "$M4A1" collect "$store"
+check_output "and says what to do" 'm4a1 plan'
+check "sessions are planned" "$M4A1" plan "$store" --sessions 8 --quiet
+planned=$(sql 'SELECT count(*) FROM call')
+
+unset OPENAI_API_KEY
+keys=$(sql "SELECT count(*) FROM llm JOIN call USING (llm_id) WHERE settings ->> '\$.key_env' IS NOT NULL")
+if [ "$keys" -gt 0 ]; then
+    check_status 1 "without keys nothing is sent" "$M4A1" collect "$store"
+    check_output "and the variable is named" 'environment variable [A-Z_]+ is not set'
+fi
+check_equal "no attempt is written" "$(sql 'SELECT count(*) FROM attempt')" 0
+check_status 2 "an unknown purpose is a usage error" "$M4A1" collect "$store" --purpose jugde
+check_output "with the nearest" 'judge'
+check_status 2 "a simulator is an address" "$M4A1" collect "$store" --simulator localhost
+
+start_simulator --time-scale 0.01 --faults 0.2 || exit 1
+sim=http://127.0.0.1:$SIM_PORT
+check_status 3 "a limit stops early" "$M4A1" collect "$store" --simulator "$sim" --limit 3 --quiet
+check_equal "after so many attempts" "$(sql 'SELECT count(*) FROM attempt')" 3
+check_status 3 "a cap of nothing" "$M4A1" collect "$store" --simulator "$sim" --max-usd 0 --quiet
+check_output "is reached" 'cap is reached'
+check "the rest is collected" "$M4A1" collect "$store" --simulator "$sim" --json --quiet --max-attempts 8
+check_equal "every call has an answer" "$(sql 'SELECT count(*) FROM response')" "$planned"
+check_equal "and one only" "$(sql 'SELECT count(DISTINCT call_id) FROM response')" "$planned"
+check_equal "every row says simulated" "$(sql 'SELECT count(*) FROM response WHERE NOT simulated')" 0
+check_equal "the summary counts the calls" "$(json done)" "$planned"
+seen=$(curl -sS --noproxy '*' "$sim/simulator/stats" | sed -n 's/^ *"seen": *\([0-9]*\).*/\1/p' | head -n 1)
+check_equal "every request the server saw is an attempt" \
+    "${seen:-none}" "$(sql "SELECT count(*) FROM attempt WHERE coalesce(error_class, '') <> 'connect'")"
+check "a second collect" "$M4A1" collect "$store" --simulator "$sim" --quiet
+check_output "sends nothing and says so" "^Nothing was sent: $planned of $planned"
+
+call=$(sql "SELECT call_id FROM call WHERE parent_id IS NOT NULL AND views_context ORDER BY 1 LIMIT 1")
+check "a call is shown" "$M4A1" show "$store" "$call"
+check_output "with what was sent" '^ *What|View [a-z_]+:|assistant:'
+check_output "with its image by hash" 'image sha256:'
+check_output "with what came back" '^Answer \(.*simulated'
+check "also as JSON" "$M4A1" show "$store" "$call" --json
+check_output "with its request" '"messages":'
+check_status 1 "a call that is not there" "$M4A1" show "$store" 999999
+check_status 2 "a call is a number" "$M4A1" show "$store" first
+
+check "more sessions are planned" "$M4A1" plan "$store" --sessions 40 --quiet
+stop_simulator
+start_simulator --time-scale 0.2 || exit 1
+"$M4A1" collect "$store" --simulator "http://127.0.0.1:$SIM_PORT" --quiet >"$WORK/out" 2>&1 &
+pid=$!
+stop_at_exit "$pid"
+sleep 1
+kill -INT "$pid"
+wait "$pid"
+check_equal "an interrupted run says so" $? 130
+check_equal "and leaves nothing open" "$(sql "SELECT count(*) FROM attempt WHERE status = 'sent'")" 0
+check_equal "nothing in flight was given up" "$(sql "SELECT count(*) FROM attempt WHERE status = 'unknown'")" 0
+stop_simulator
+
+check_status 3 "a server that is down is left alone" \
+    timeout 120 "$M4A1" collect "$store" --simulator http://127.0.0.1:1 --quiet --limit 4
+check_equal "calls that it never got cost nothing" \
+    "$(sql "SELECT coalesce(sum(counted_pusd), 0) FROM attempt_cost JOIN attempt USING (attempt_id) WHERE error_class = 'connect'")" 0
+done_testing

@@ -40,7 +40,7 @@ check "the rest is collected" "$M4A1" collect "$store" --simulator "$sim" --json
 check_equal "every call has an answer" "$(sql 'SELECT count(*) FROM response')" "$planned"
 check_equal "and one only" "$(sql 'SELECT count(DISTINCT call_id) FROM response')" "$planned"
 check_equal "every row says simulated" "$(sql 'SELECT count(*) FROM response WHERE NOT simulated')" 0
-check_equal "the summary counts the calls" "$(json done)" "$planned"
+check_equal "the summary counts the calls" "$(json 'done')" "$planned"
 seen=$(curl -sS --noproxy '*' "$sim/simulator/stats" | sed -n 's/^ *"seen": *\([0-9]*\).*/\1/p' | head -n 1)
 check_equal "every request the server saw is an attempt" \
     "${seen:-none}" "$(sql "SELECT count(*) FROM attempt WHERE coalesce(error_class, '') <> 'connect'")"

@@ -116,6 +116,11 @@ MUST_CHECK enum status split_draw(const struct dataset *data, int by_scene, doub
 MUST_CHECK enum status split_of_store(
     const char *store_path, const char *name, struct split *out, struct error *err);
 
+/* The split of this name that belongs to where data was read from: frozen in the store, or
+ * splits/NAME.json of the export folder.  E_NOT_FOUND names those there are. */
+MUST_CHECK enum status split_of_data(
+    const struct dataset *data, const char *name, struct split *out, struct error *err);
+
 /* The session with this id, or NULL. */
 const struct session *dataset_session(const struct dataset *data, int64_t id);
 

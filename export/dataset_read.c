@@ -8,6 +8,7 @@
 #include "export/from_store.h"
 #include "export/m4a1_json.h"
 #include "export/manifest.h"
+#include "export/split.h"
 #include "m4a1/base/files.h"
 #include "m4a1/base/log.h"
 #include "m4a1/base/text.h"
@@ -80,4 +81,52 @@ enum status dataset_read(const char *path, struct dataset **out, struct error *e
             path, left.turns_unasked, left.turns_unscored, left.turns_behind,
             left.sessions);
     return OK;
+}
+
+/* "DATA has no split 'x', but main.json, seed0.json". */
+static enum status no_split(
+    const char *folder, const struct dataset *data, const char *name, struct error *err)
+{
+    char **names = NULL;
+    size_t n = 0;
+    struct buffer list;
+    buffer_init(&list, 4096);
+    if (folder_list(folder, &names, &n, NULL) != OK)
+        n = 0;
+    for (size_t i = 0; i < n; i++)
+        buffer_printf(&list, "%s%.*s", i ? ", " : "; it has ",
+            (int)(strlen(names[i]) - (text_ends(names[i], ".json") ? 5 : 0)), names[i]);
+    folder_list_free(names, n);
+    error_set(err, E_NOT_FOUND, "%s has no split '%s'%s", data->source, name,
+        buffer_str(&list));
+    buffer_release(&list);
+    return E_NOT_FOUND;
+}
+
+enum status split_of_data(
+    const struct dataset *data, const char *name, struct split *out, struct error *err)
+{
+    *out = (struct split) { 0 };
+    if (store_is_database(data->source))
+        return split_of_store(data->source, name, out, err);
+    if (!file_is_folder(data->source))
+        return error_set(err, E_NOT_FOUND,
+            "%s is a single file, which has no split '%s'; name a file of session ids, "
+            "or "
+            "take the store or its export folder",
+            data->source, name);
+    enum status s = split_check_name(name, err);
+    if (s)
+        return s;
+    char *folder = path_join(data->source, EXPORT_SPLITS);
+    char *path = text_format("%s/" EXPORT_SPLITS "/%s.json", data->source, name);
+    if (!folder || !path)
+        s = error_nomem(err, strlen(data->source));
+    else if (!file_exists(path))
+        s = no_split(folder, data, name, err);
+    else
+        s = split_read(path, data, out, err);
+    free(folder);
+    free(path);
+    return s;
 }

@@ -10,7 +10,6 @@
 #include "m4a1/base/files.h"
 #include "m4a1/base/text.h"
 #include "m4a1/tmo/evaluation.h"
-#include "schema/store.h"
 
 #define LIST_MAX 100000
 #define SPLIT_FILE_MAX ((size_t)64 << 20)
@@ -305,10 +304,8 @@ enum status tmo_split(const struct cli *cli, const struct dataset *data, uint64_
     enum status s = split_member(text, data, seed, &is_member, out, err);
     if (s || is_member)
         return s;
-    if (store_is_database(data->source))
-        return split_of_store(data->source, text, out, err);
-    return error_set(err, E_NOT_FOUND,
-        "--split %s: there is no such file, and %s is not a store that could have frozen "
-        "a split of that name",
-        text, data->source);
+    s = split_of_data(data, text, out, err);
+    if (s == E_NOT_FOUND)
+        error_prefix(err, "--split %s: there is no such file, and ", text);
+    return s;
 }

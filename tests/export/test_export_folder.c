@@ -131,8 +131,18 @@ static void test_split_files(void **state)
     assert_int_equal(split.train[0], 12);
     assert_int_equal(split.test[0], 7);
     split_release(&split);
-    dataset_free(data);
     free(file);
+    assert_int_equal(split_of_data(data, "main", &split, &err), OK);
+    assert_int_equal(split.n_test, 2);
+    split_release(&split);
+    assert_int_equal(split_of_data(data, "mian", &split, &err), E_NOT_FOUND);
+    assert_non_null(strstr(err.msg, "has no split 'mian'; it has main, other"));
+    assert_int_equal(split_of_data(data, "../main", &split, &err), E_ARG);
+    dataset_free(data);
+    data = export_read(path);
+    assert_int_equal(split_of_data(data, "main", &split, &err), OK);
+    split_release(&split);
+    dataset_free(data);
     // A session that came after the freeze is in no split, so --split leaves it out.
     char *more = export_with(export_sample, "Butter.", "Margarine.");
     export_import(path, more);

@@ -170,7 +170,7 @@ static int run_codec(const void *bytes, size_t len, AVCodecContext *codec,
     AVPacket *packet, AVFrame *frame)
 {
     codec->thread_count = 1;
-    codec->max_pixels = PICTURE_MAX_PIXELS;
+    codec->max_pixels = LIBAV_MAX_PIXELS;
     codec->get_buffer2 = filled_buffer;
     codec->err_recognition = AV_EF_CRCCHECK | AV_EF_EXPLODE;
     int r = av_new_packet(packet, (int)len);

@@ -67,7 +67,7 @@ static enum status open_codec(struct video *v, struct error *err)
         return error_nomem(err, sizeof *v->codec);
     int r = avcodec_parameters_to_context(v->codec, par);
     v->codec->thread_count = 1; // files are decoded side by side, each by one thread
-    v->codec->max_pixels = PICTURE_MAX_PIXELS;
+    v->codec->max_pixels = LIBAV_MAX_PIXELS;
     v->codec->pkt_timebase = v->stream->time_base;
     AVDictionary *options = NULL;
     if (r >= 0)

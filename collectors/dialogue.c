@@ -257,9 +257,10 @@ static enum status load_call(
 }
 
 enum status dialogue_build(struct store *store, struct image_cache *cache,
-    int64_t call_id, const char *system_prompt, struct dialogue **out, struct error *err)
+    int64_t call_id, const struct llm *llm, struct dialogue **out, struct error *err)
 {
     *out = NULL;
+    int with_views = llm->max_images != 0;
     struct said *past = NULL;
     size_t n_past = 0;
     struct call_row row;
@@ -268,14 +269,16 @@ enum status dialogue_build(struct store *store, struct image_cache *cache,
         d ? load_call(store, call_id, &row, err) : error_nomem(err, sizeof *d);
     if (!d)
         return s;
-    if (s == OK && system_prompt && !(d->system_prompt = text_copy(system_prompt)))
-        s = error_nomem(err, strlen(system_prompt));
+    if (s == OK && llm->system_prompt &&
+        !(d->system_prompt = text_copy(llm->system_prompt)))
+        s = error_nomem(err, strlen(llm->system_prompt));
     if (s == OK && row.parent_id && !row.is_question)
         s = load_history(store, row.parent_id, row.rule.max_turns, &past, &n_past, err);
     for (size_t i = n_past; s == OK && i--;)
-        s = add_said(store, cache, &row.at, &past[i], row.rule.keep_images, d, err);
+        s = add_said(
+            store, cache, &row.at, &past[i], with_views && row.rule.keep_images, d, err);
     if (s == OK)
-        s = add_said(store, cache, &row.at, &row.now, 1, d, err);
+        s = add_said(store, cache, &row.at, &row.now, with_views, d, err);
     if (s != OK)
         s = error_prefix(err, "call %lld: ", (long long)call_id);
     free_said(past, n_past);

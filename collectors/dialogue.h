@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include "collectors/image_cache.h"
 #include "m4a1/base/error.h"
+#include "schema/llm.h"
 #include "schema/store.h"
 
 struct dialogue_part {
@@ -30,7 +31,8 @@ struct dialogue {
     size_t n_messages;
 };
 
-/* The dialogue of a call.  One with its own text (a judge's question) is one message
+/* The dialogue of a call as this llm is to see it: behind its system prompt, and as text
+ * alone where it accepts no images (max_images 0).  One with its own text (a judge's question) is one message
  * of the user: the views in views_added and that text.  Any other is the history that
  * parent_id stands for, as the plan's settings say (plan.settings, member history:
  * {"images": "keep" | "drop", "max_turns": null | N}), and then the turn's prompt with
@@ -38,7 +40,7 @@ struct dialogue {
  * E_NOT_FOUND: no such call; E_DATA: a view has no frame at the session's instant, is
  * no image, or an earlier turn has no answer.  Free with dialogue_free(). */
 MUST_CHECK enum status dialogue_build(struct store *store, struct image_cache *cache,
-    int64_t call_id, const char *system_prompt, struct dialogue **out, struct error *err);
+    int64_t call_id, const struct llm *llm, struct dialogue **out, struct error *err);
 
 void dialogue_free(struct dialogue *d); /* NULL is fine; any thread */
 

@@ -95,8 +95,8 @@ static void note_unsendable(struct engine *e, const struct error *why)
 static enum status build(struct engine *e, struct job *job, int *ok, struct error *err)
 {
     struct error why = ERROR_INIT;
-    enum status s = dialogue_build(
-        e->store, e->cache, job->call_id, job->llm->system_prompt, &job->dialogue, &why);
+    enum status s =
+        dialogue_build(e->store, e->cache, job->call_id, job->llm, &job->dialogue, &why);
     if (s == OK && job->llm->max_images >= 0 &&
         dialogue_n_images(job->dialogue) > (size_t)job->llm->max_images)
         s = error_set(&why, E_DATA, "call %lld has %zu images, but llm %s accepts %d",

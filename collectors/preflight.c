@@ -94,25 +94,26 @@ static int popcount(int64_t views)
 }
 
 /* Images that a call is sure to send: all in context where the plan sends earlier views
- * again without bound, else those it adds. */
+ * again without bound, else those it adds.  An llm that accepts none is sent the text of
+ * the dialogue, so only what its own calls add counts. */
 static enum status check_images(struct store *store, const struct preflight_rules *rules,
     const struct llm *llm, struct buffer *out, struct error *err)
 {
     struct query *q = NULL;
     enum status s = query_open(store,
-        "SELECT CASE WHEN c.text IS NULL"
+        "SELECT CASE WHEN c.text IS NULL AND ?2"
         " AND coalesce(p.settings ->> '$.history.images', 'keep') = 'keep'"
         " AND p.settings ->> '$.history.max_turns' IS NULL"
         " THEN c.views_context ELSE c.views_added END, c.purpose, c.call_id"
         " FROM call c JOIN turn t USING (turn_id) JOIN session e USING (session_id)"
-        " LEFT JOIN plan p USING (plan_id) WHERE c.llm_id = ?"
+        " LEFT JOIN plan p USING (plan_id) WHERE c.llm_id = ?1"
         " AND NOT EXISTS (SELECT 1 FROM response r WHERE r.call_id = c.call_id)",
         &q, err);
     if (s != OK)
         return s;
     int64_t n_calls = 0, first_call = 0;
     int most = 0;
-    query_bind(q, "i", llm->llm_id);
+    query_bind(q, "ii", llm->llm_id, (int64_t)(llm->max_images != 0));
     while ((s = query_next(q, err)) == OK && query_has_row(q)) {
         int n = popcount(query_int(q, 0));
         if (n <= llm->max_images || !ready_in_scope(rules->scope, query_text(q, 1)))

@@ -59,8 +59,7 @@ int64_t json_int(const struct json *j, int64_t otherwise);
 int json_bool(const struct json *j, int otherwise);
 
 /* --- building: the container owns what is put in.  Each returns the new value, or
- * NULL when out of memory (or when the container is NULL, so that a run of calls may
- * be checked once, at its end, with json_complete). --- */
+ * NULL when out of memory, or when the container is NULL. --- */
 MUST_CHECK struct json *json_new_object(void);
 MUST_CHECK struct json *json_new_array(void);
 struct json *json_set_object(struct json *object, const char *key);

@@ -120,7 +120,6 @@ static const struct cli_option options[] = {
     { "time-scale", "X", "all latencies times X; 0 answers at once (default 1)" },
     { "faults", "P", "probability that a request fails, 0 to 1 (default 0)" },
     { "port-file", "FILE", "write the port there once the server listens" },
-    { "quiet", NULL, "no summary at the end" },
     { NULL, NULL, NULL },
 };
 

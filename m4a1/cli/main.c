@@ -12,9 +12,9 @@
 #include "m4a1/cli/arguments.h"
 #include "m4a1/cli/cli.h"
 
-extern const struct verb __attribute__((weak)) verb_annotate, verb_check, verb_collect,
-    verb_demo, verb_evaluate, verb_export, verb_import, verb_ingest, verb_init, verb_plan,
-    verb_show, verb_simulate, verb_split, verb_stats, verb_status, verb_trace, verb_train;
+extern const struct verb verb_annotate, verb_check, verb_collect, verb_demo,
+    verb_evaluate, verb_export, verb_import, verb_ingest, verb_init, verb_plan, verb_show,
+    verb_simulate, verb_split, verb_stats, verb_status, verb_trace, verb_train;
 
 /* In the order of the data flow. */
 static const struct verb *const verbs[] = {
@@ -72,7 +72,7 @@ static void print_overview(void)
     for (size_t stage = 0; stage < COUNT_OF(stages); stage++) {
         int head = 0;
         for (size_t i = 0; i < COUNT_OF(verbs); i++) {
-            if (!verbs[i] || verbs[i]->stage != (enum cli_stage)stage)
+            if (verbs[i]->stage != (enum cli_stage)stage)
                 continue;
             if (!head++)
                 printf("\n%s\n", stages[stage]);
@@ -89,12 +89,12 @@ static void print_overview(void)
 static const struct verb *find_verb(const char *name)
 {
     for (size_t i = 0; i < COUNT_OF(verbs); i++) {
-        if (verbs[i] && text_equal(verbs[i]->name, name))
+        if (text_equal(verbs[i]->name, name))
             return verbs[i];
     }
     const char *names[COUNT_OF(verbs)];
     for (size_t i = 0; i < COUNT_OF(verbs); i++)
-        names[i] = verbs[i] ? verbs[i]->name : "";
+        names[i] = verbs[i]->name;
     const char *nearest = text_nearest(name, names, COUNT_OF(names));
     fprintf(stderr, "m4a1: there is no verb '%s'%s%s%s\n", name,
         nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");

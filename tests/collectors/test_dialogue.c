@@ -42,6 +42,9 @@ static void answer(int64_t call_id, const char *text)
         OK);
 }
 
+static const struct llm any_llm = { .max_images = -1 };
+static const struct llm text_llm = { .max_images = 0 };
+
 /* "U[View a:][image]What? A[Yes.] ..." */
 static void write_dialogue(const struct dialogue *d, struct buffer *b)
 {
@@ -53,18 +56,23 @@ static void write_dialogue(const struct dialogue *d, struct buffer *b)
     }
 }
 
-static void expect(int64_t call_id, const char *expected)
+static void expect_from(const struct llm *asked, int64_t call_id, const char *expected)
 {
     struct dialogue *d = NULL;
     struct error err = ERROR_INIT;
     struct buffer b;
     buffer_init(&b, 10000);
-    if (dialogue_build(f.store, cache, call_id, NULL, &d, &err) != OK)
+    if (dialogue_build(f.store, cache, call_id, asked, &d, &err) != OK)
         fail_msg("%s", err.msg);
     write_dialogue(d, &b);
     assert_string_equal(buffer_str(&b), expected);
     buffer_release(&b);
     dialogue_free(d);
+}
+
+static void expect(int64_t call_id, const char *expected)
+{
+    expect_from(&any_llm, call_id, expected);
 }
 
 static void set_history(const char *settings)
@@ -85,6 +93,7 @@ static void test_history(void **state)
     expect(call + 3, "U[View first_person:][image][View front:][image][What is \"here\"?]"
                      "A[Cups.]U[And what else?]A[Nothing.]U[What is \"here\"?]A[New.]"
                      "U[And what else?]");
+    expect_from(&text_llm, call + 1, "U[What is \"here\"?]A[Cups.]U[And what else?]");
     set_history("{\"history\":{\"images\":\"drop\",\"max_turns\":null}}");
     expect(call + 1, "U[What is \"here\"?]A[Cups.]U[And what else?]");
     set_history("{\"history\":{\"images\":\"keep\",\"max_turns\":1}}");
@@ -114,7 +123,7 @@ static void expect_failure(int64_t call_id, enum status status, const char *why)
 {
     struct dialogue *d = NULL;
     struct error err = ERROR_INIT;
-    assert_int_equal(dialogue_build(f.store, cache, call_id, "S", &d, &err), status);
+    assert_int_equal(dialogue_build(f.store, cache, call_id, &any_llm, &d, &err), status);
     assert_null(d);
     if (!strstr(err.msg, why))
         fail_msg("\"%s\" does not say \"%s\"", err.msg, why);
@@ -147,7 +156,8 @@ static void test_bounds(void **state)
     (void)state;
     int64_t call = store_fixture_session(&f, llm, 1, 7);
     struct dialogue *d = NULL;
-    assert_int_equal(dialogue_build(f.store, cache, call, "Be brief.", &d, NULL), OK);
+    struct llm brief_llm = { .max_images = -1, .system_prompt = "Be brief." };
+    assert_int_equal(dialogue_build(f.store, cache, call, &brief_llm, &d, NULL), OK);
     assert_int_equal(dialogue_n_images(d), 3);
     int64_t text = dialogue_max_input_tokens(d, 1) - 3;
     assert_in_range(text, 70, 200);

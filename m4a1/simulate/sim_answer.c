@@ -21,25 +21,37 @@ static const struct {
     { 6.2, 1.0, 0.0, 0.0 },
 };
 
-double sim_task_gain(uint64_t seed, const char *task)
+/* What a task asks for: points that views are worth, and points that a local llm, being
+ * small, falls short (or is better than its usual). */
+struct task_needs {
+    double gain, demand;
+};
+
+static struct task_needs needs_of(uint64_t seed, const char *task)
 {
     static const struct {
         const char *task;
-        double gain;
+        struct task_needs needs;
     } known[] = {
-        { "Query", 2.6 },
-        { "Recommendation", 1.3 },
-        { "Assistive System", 0.7 },
-        { "Message Editing", 0.1 },
+        { "Query", { 2.6, 2.6 } },
+        { "Recommendation", { 1.3, 2.2 } },
+        { "Assistive System", { 0.7, -0.8 } },
+        { "Message Editing", { 0.1, -1.6 } },
     };
     if (!task)
-        return 1;
+        return (struct task_needs) { 1, 0 };
     for (size_t i = 0; i < COUNT_OF(known); i++)
         if (text_equal(task, known[i].task))
-            return known[i].gain;
+            return known[i].needs;
     struct rng rng;
     sim_rng_named(&rng, seed, "task", task, "");
-    return 0.3 + 2 * rng_uniform(&rng);
+    double gain = 0.3 + 2 * rng_uniform(&rng);
+    return (struct task_needs) { gain, 3 * rng_uniform(&rng) - 1.5 };
+}
+
+double sim_task_gain(uint64_t seed, const char *task)
+{
+    return needs_of(seed, task).gain;
 }
 
 static int seen_before(const struct chat_request *request, size_t i)
@@ -68,12 +80,15 @@ double sim_quality(const struct sim_ask *ask)
 {
     struct rng model, bent, noise;
     const char *name = ask->request->model;
-    double gain = sim_task_gain(ask->seed, ask->task);
+    struct task_needs needs = needs_of(ask->seed, ask->task);
+    double gain = needs.gain;
     sim_rng_named(&model, ask->seed, "model", name, "");
     sim_rng_named(&bent, ask->seed, "bent", name, ask->task ? ask->task : "");
     sim_rng(&noise, ask, "noise", 0);
     double quality = roles[ask->role].base + 0.35 * rng_normal(&model) +
                      0.25 * rng_normal(&bent) + 0.5 * rng_normal(&noise);
+    if (ask->role == LLM_LOCAL)
+        quality -= needs.demand;
     if (ask->request->n_images)
         quality += roles[ask->role].ability * gain * (1 - exp(-0.9 * views_weight(ask)));
     else

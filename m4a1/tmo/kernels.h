@@ -8,8 +8,11 @@
 
 #include <math.h>
 #include <stddef.h>
-#ifdef __SSE2__
-#include <emmintrin.h>
+
+#ifdef __has_builtin
+#if __has_builtin(__builtin_ia32_sqrtpd)
+#define KERNEL_SQRTPD 1
+#endif
 #endif
 
 #define KERNEL_STEP 8 /* doubles a round */
@@ -78,8 +81,8 @@ static inline void kernel_combine(
  * at a time.  IEEE 754 roots are exact to the bit, so both ways are the same. */
 static inline pair_of_doubles kernel_roots(pair_of_doubles x)
 {
-#ifdef __SSE2__
-    return (pair_of_doubles)_mm_sqrt_pd((__m128d)x);
+#ifdef KERNEL_SQRTPD
+    return (pair_of_doubles)__builtin_ia32_sqrtpd(x);
 #else
     return (pair_of_doubles) { sqrt(x[0]), sqrt(x[1]) };
 #endif

@@ -106,9 +106,15 @@ static void quality_rises_with_the_role(void **state)
         double reference = mean_quality(CHAT_REFERENCE, recipe->tasks[i], 3);
         print_message("%-17s local %.2f cloud %.2f reference %.2f\n", recipe->tasks[i],
             local, cloud, reference);
-        assert_true(local + 0.5 < cloud);
+        assert_true(local + 0.2 < cloud);
         assert_true(cloud < reference);
     }
+    /* Tasks differ in what they ask of a small llm, so that there is something to learn. */
+    double query =
+        mean_quality(CHAT_CLOUD, "Query", 3) - mean_quality(CHAT_LOCAL, "Query", 3);
+    double message = mean_quality(CHAT_CLOUD, "Message Editing", 3) -
+                     mean_quality(CHAT_LOCAL, "Message Editing", 3);
+    assert_true(query > message + 2);
 }
 
 static void views_help_some_tasks(void **state)

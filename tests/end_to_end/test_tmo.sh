@@ -58,6 +58,17 @@ check_status 1 "a k beyond the rows is refused" \
     "$M4A1" $train --k 40 --split split.json:seed3 --out none
 check_status 1 "nothing is left of it" test -e none/a2c-seed0.json
 
+# Every other session's cloud answers are of another llm.
+sed -e '1~2s/"action": 1,/"action": 1, "llm": "gpt",/g' \
+    -e '2~2s/"action": 1,/"action": 1, "llm": "gemini",/g' \
+    -e 's/"action": 0,/"action": 0, "llm": "phi",/g' small.json >llms.json
+train_llms="train llms.json --as-published --steps 100 --seeds 1"
+check_status 2 "several cloud llms: one must be chosen" "$M4A1" $train_llms
+check_output "they are listed" 'choose with --cloud NAME among gemini, gpt'
+check "one is chosen" "$M4A1" $train_llms --cloud gpt --out llms
+check_output "what is left out is said" '9 of 36 turns were answered by other llms than phi and gpt'
+check_status 2 "an llm that is not there is refused" "$M4A1" $train_llms --cloud claude
+
 # ---- evaluation ----
 check "policies beside the baselines" "$M4A1" evaluate small.json p/*.json members/*.json
 for name in Random Local Cloud A2C 'A2C, resource-aware'; do

@@ -280,8 +280,10 @@ static void hand_over(struct engine *e)
         job->next = NULL;
         struct exchange *ex = &job->exchange;
         ex->url = lane->url;
-        ex->key_env = job->is_simulated ? NULL : job->llm->key_env;
-        ex->token = job->is_simulated && job->llm->key_env ? SIMULATOR_TOKEN : NULL;
+        ex->key = lane->key;
+        ex->token = job->is_simulated ? SIMULATOR_TOKEN : NULL;
+        ex->extra = lane->headers;
+        ex->body_sha256 = job->request_sha256;
         ex->body = buffer_str(&job->body);
         ex->len = job->body.len;
         ex->is_fresh = job->is_fresh;

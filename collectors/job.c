@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "collectors/llm/key.h"
 #include "m4a1/base/text.h"
 #include "schema/payload.h"
 
@@ -82,7 +81,7 @@ static void set_failure(struct job *job, enum failure failure, const char *why)
 static void scrub_text(const struct job *job, char *s)
 {
     if (s)
-        key_scrub(job->llm->key_env, s, strlen(s));
+        key_scrub(&job->exchange.key, s, strlen(s));
 }
 
 static void scrub_answer(struct job *job)
@@ -124,15 +123,15 @@ static void classify(struct job *job)
 void job_read(struct job *job)
 {
     struct exchange *ex = &job->exchange;
-    const char *key_env = job->llm->key_env;
+    const struct key_use *key = &ex->key;
     char mark[8];
     job->is_marked = text_equal(
         wire_header(buffer_str(&ex->headers), SIMULATED_HEADER, mark, sizeof mark), "1");
     scrub_text(job, ex->error);
     if (ex->headers.data)
-        key_scrub(key_env, ex->headers.data, ex->headers.len);
+        key_scrub(key, ex->headers.data, ex->headers.len);
     if (ex->received.data)
-        key_scrub(key_env, ex->received.data, ex->received.len);
+        key_scrub(key, ex->received.data, ex->received.len);
     classify(job);
     // Again, for a key that only parsing put together: escapes, pieces of a stream.
     scrub_answer(job);

@@ -13,11 +13,14 @@ enum status lane_init(struct lane *lane, const struct llm *llm, const char *simu
     memset(lane, 0, sizeof *lane);
     lane->llm = llm;
     lane->protocol = protocol_find(llm->protocol);
-    lane->url = protocol_url(lane->protocol, simulator_url ? simulator_url : llm->url);
+    lane->url =
+        protocol_url(lane->protocol, llm, simulator_url ? simulator_url : llm->url);
+    lane->headers = protocol_headers(lane->protocol, llm);
+    lane->key = protocol_key(lane->protocol, llm);
     lane->waiting = malloc(LANE_MAX_WAITING * sizeof *lane->waiting);
     lane->figures.name = text_copy(llm->name);
     pace_init(&lane->pace, rules, llm->slots, llm->rpm, llm->tpm, now_ns);
-    if (lane->url && lane->waiting && lane->figures.name)
+    if (lane->url && lane->headers && lane->waiting && lane->figures.name)
         return OK;
     lane_release(lane);
     return error_nomem(err, LANE_MAX_WAITING * sizeof *lane->waiting);
@@ -26,6 +29,7 @@ enum status lane_init(struct lane *lane, const struct llm *llm, const char *simu
 void lane_release(struct lane *lane)
 {
     free(lane->url);
+    free(lane->headers);
     free(lane->waiting);
     free(lane->figures.name);
     memset(lane, 0, sizeof *lane);

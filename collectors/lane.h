@@ -25,7 +25,8 @@ struct lane_retry {
 struct lane {
     const struct llm *llm;
     const struct protocol *protocol;
-    char *url; /* of every call */
+    char *url, *headers; /* of every call */
+    struct key_use key;
     struct pace pace;
     struct lane_retry *waiting; /* [LANE_MAX_WAITING] */
     size_t n_waiting;

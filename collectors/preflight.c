@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "collectors/ledger.h"
-#include "collectors/llm/key.h"
 #include "collectors/llm/protocol.h"
 #include "m4a1/base/buffer.h"
 #include "m4a1/base/clock.h"
@@ -77,12 +76,13 @@ static enum status check_llm(struct store *store, const struct preflight_rules *
             protocol_names());
         return OK;
     }
-    if (p->check(llm, &why) != OK)
+    if (protocol_check(p, llm, &why) != OK)
         complain(out, llm, why.msg);
     if (!rules->is_simulated) {
         if (!llm->url || !*llm->url)
             complain(out, llm, "it has no url");
-        if (key_check(llm->key_env, &why) != OK)
+        struct key_use key = protocol_key(p, llm);
+        if (key_check(&key, &why) != OK)
             complain(out, llm, why.msg);
     }
     return check_price(store, rules, llm, p, out, err);

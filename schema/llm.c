@@ -9,6 +9,7 @@
 
 #define LLM_JSON_MAX (1 << 20)
 
+const char *const llm_cache_names[2] = { "allow", "avoid" };
 const char *const llm_role_names[4] = { "local", "cloud", "reference", "judge" };
 
 void llm_release(struct llm *llm)
@@ -18,6 +19,7 @@ void llm_release(struct llm *llm)
     free(llm->endpoint);
     free(llm->model);
     json_free(llm->parameters);
+    json_free(llm->options);
     free(llm->system_prompt);
     free(llm->identity);
     free(llm->url);
@@ -40,6 +42,9 @@ enum status llm_facts(const struct llm *llm, struct json **out, struct error *er
              json_set_text(j, "endpoint", llm->endpoint) &&
              json_set_text(j, "model", llm->model) &&
              json_set_copy(j, "parameters", llm->parameters);
+    // Left out where there are none, so that llms of older stores keep their identity.
+    if (ok && json_size(llm->options))
+        ok = json_set_copy(j, "options", llm->options) != NULL;
     if (ok && llm->system_prompt)
         ok = json_set_text(j, "system_prompt", llm->system_prompt) != NULL;
     if (ok)
@@ -54,6 +59,7 @@ enum status llm_settings(const struct llm *llm, struct json **out, struct error 
     struct json *j = *out = json_new_object();
     int ok = json_set_text(j, "url", llm->url) &&
              json_set_bool(j, "stream", llm->stream) &&
+             json_set_text(j, "cache", llm_cache_names[llm->avoid_cache != 0]) &&
              json_set_int(j, "slots", llm->slots) &&
              json_set_int(j, "max_images", llm->max_images) &&
              json_set_int(j, "max_attempts", llm->max_attempts) &&
@@ -221,10 +227,15 @@ static enum status llm_from_row(const struct query *q, struct llm *llm, struct e
         llm->system_prompt = member(facts, "system_prompt", &failed);
         const struct json *parameters = json_get(facts, "parameters");
         llm->parameters = parameters ? json_copy(parameters) : json_new_object();
+        const struct json *options = json_get(facts, "options");
+        llm->options = options ? json_copy(options) : NULL;
+        failed |= options && !llm->options;
         llm->url = member(settings, "url", &failed);
         llm->key_env = member(settings, "key_env", &failed);
         llm->device = member(settings, "device", &failed);
         llm->stream = json_bool(json_get(settings, "stream"), 0);
+        llm->avoid_cache =
+            text_equal(json_text(json_get(settings, "cache"), NULL), llm_cache_names[1]);
         llm->slots = (int)json_int(json_get(settings, "slots"), 1);
         llm->max_images = (int)json_int(json_get(settings, "max_images"), -1);
         llm->max_attempts = (int)json_int(json_get(settings, "max_attempts"), 1);

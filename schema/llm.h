@@ -1,6 +1,6 @@
 /* llm.h - an LLM configuration: what can change its answers, and how it is reached.
  *
- * Facts (protocol, endpoint name, model, parameters, system prompt, image settings)
+ * Facts (protocol, endpoint name, model, parameters, options, system prompt)
  * make up its identity and never change once used.  Settings (address, key variable,
  * limits, slots) may change between runs.  Both travel as JSON objects with exactly
  * the recipe's keys. */
@@ -14,7 +14,8 @@
 #include "schema/store.h"
 
 enum llm_role { LLM_LOCAL, LLM_CLOUD, LLM_REFERENCE, LLM_JUDGE };
-extern const char *const llm_role_names[4]; /* "local", "cloud", "reference", "judge" */
+extern const char *const llm_cache_names[2]; /* "allow", "avoid" */
+extern const char *const llm_role_names[4];  /* "local", "cloud", "reference", "judge" */
 
 struct llm {
     int64_t llm_id; /* 0 until it is in a store */
@@ -26,6 +27,7 @@ struct llm {
     char *endpoint; /* a name for the server: its host unless the recipe says */
     char *model;
     struct json *parameters; /* object of the protocol's own parameters, never NULL */
+    struct json *options;    /* object of settings of our adapter; NULL = none */
     char *system_prompt;     /* NULL = none */
     char *identity;          /* HASH_HEX */
 
@@ -34,6 +36,7 @@ struct llm {
     char *key_env;        /* name of the environment variable; NULL = no key */
     char *device;         /* of a local llm; NULL = unknown */
     int stream;           /* 1 = ask for a stream, so that first tokens are timed */
+    int avoid_cache;      /* 1 = no prompt cache may shorten a call */
     int slots;            /* calls in flight at once, at least 1 */
     int max_images;       /* accepts.image; -1 = any number */
     int max_attempts;     /* at least 1 */

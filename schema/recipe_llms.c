@@ -156,6 +156,9 @@ static void read_settings(struct recipe_reader *r, const char *name, struct llm 
         recipe_wrong(r, path, j, "no device but on a local llm");
     j = llm_key(r, name, "stream", path);
     llm->stream = is_none(j) ? 1 : recipe_bool(r, j, path, 1);
+    j = llm_key(r, name, "cache", path);
+    if (!is_none(j))
+        llm->avoid_cache = recipe_choice(r, j, path, llm_cache_names, 2) == 1;
     j = llm_key(r, name, "slots", path);
     llm->slots = is_none(j)
                      ? 1
@@ -187,6 +190,22 @@ static void read_system_prompt(struct recipe_reader *r, const char *name, struct
             r, j, path, "a text, {\"file\": NAME} or null for no system prompt");
 }
 
+/* Which options a protocol has is decided on a higher floor, too. */
+static void read_options(struct recipe_reader *r, const char *name, struct llm *llm)
+{
+    char path[RECIPE_PATH];
+    const struct json *j = llm_key(r, name, "options", path);
+    if (is_none(j))
+        return;
+    if (!json_is_object(j)) {
+        recipe_wrong(r, path, j, "an object with the protocol's options");
+        return;
+    }
+    llm->options = json_copy(j);
+    if (!llm->options)
+        r->out_of_memory = 1;
+}
+
 static void read_facts(struct recipe_reader *r, const char *name, struct llm *llm)
 {
     char path[RECIPE_PATH];
@@ -211,6 +230,7 @@ static void read_facts(struct recipe_reader *r, const char *name, struct llm *ll
     llm->parameters = json_is_object(j) ? json_copy(j) : json_new_object();
     if (!llm->parameters)
         r->out_of_memory = 1;
+    read_options(r, name, llm);
     read_system_prompt(r, name, llm);
 }
 
@@ -228,8 +248,8 @@ static void identify(struct recipe_reader *r, const char *path, struct llm *llm)
         if (other->role == llm->role && text_equal(other->identity, llm->identity))
             recipe_mistake(r, path,
                 "expected llms that differ, found the role, protocol, endpoint, model, "
-                "parameters "
-                "and system prompt of \"%s\" again (give one another \"endpoint\" name "
+                "parameters, options and system prompt of \"%s\" again (give one another "
+                "\"endpoint\" name "
                 "if "
                 "they are different servers)",
                 other->name);
@@ -239,8 +259,9 @@ static void read_llm(
     struct recipe_reader *r, const struct json *j, const char *path, struct llm *llm)
 {
     static const char *const keys[] = { "role", "protocol", "endpoint", "url", "model",
-        "key_env", "parameters", "system_prompt", "device", "slots", "stream", "accepts",
-        "limits", "image_tokens", "timeout_s", "max_attempts", "like", "views" };
+        "key_env", "parameters", "options", "cache", "system_prompt", "device", "slots",
+        "stream", "accepts", "limits", "image_tokens", "timeout_s", "max_attempts",
+        "like", "views" };
     char sub[RECIPE_PATH];
     const char *name = json_key(j);
     llm->name = recipe_copy(r, name);

@@ -1,23 +1,71 @@
-/* key.h - the only place that reads a key: from the environment, when it is sent.
+/* key.h - the only place that reads a secret: from the environment, when it is sent.
  *
- * A key goes into the Authorization header and nowhere else.  What a server sends back
- * is scrubbed of it before anything is stored or shown. */
+ * A secret goes into the headers of a request, or into the signature over one, and
+ * nowhere else.  What a server sends back is scrubbed of it before anything is stored
+ * or shown. */
 #ifndef COLLECTORS_LLM_KEY_H
 #define COLLECTORS_LLM_KEY_H
 
+#include <stdint.h>
 #include "m4a1/base/buffer.h"
 #include "m4a1/base/error.h"
 
-/* OK where env is NULL or names a variable that holds a key that can be sent: not empty,
- * no blanks, no control characters.  The message names the variable, never its value. */
-MUST_CHECK enum status key_check(const char *env, struct error *err);
+enum key_way {
+    KEY_BEARER, /* Authorization: Bearer KEY */
+    KEY_HEADER, /* a header of its own: x-api-key: KEY */
+    KEY_SIGNED, /* a signature over the request, made of several variables */
+};
 
-/* "Authorization: Bearer ..." into out, which the caller wipes with key_wipe(). */
-MUST_CHECK enum status key_header(const char *env, struct buffer *out, struct error *err);
+struct key_variable {
+    const char *env;
+    int is_optional;
+};
+
+/* What a signature is made over; all strings live during the call. */
+struct key_request {
+    const char *method, *url;
+    const char *headers; /* lines "Name: value\n" that are sent beside the signature */
+    const char *body;
+    size_t len;
+    const char *body_sha256; /* HASH_HEX digits of the body */
+    int64_t wall_ms;         /* now */
+};
+
+struct key_use;
+
+/* Adds the lines "Name: value\n" that prove the sender. */
+typedef enum status key_signer(const struct key_use *use,
+    const struct key_request *request, struct buffer *lines, struct error *err);
+
+/* How an llm's requests prove who sends them.  All zero: no key.  Owns nothing. */
+struct key_use {
+    enum key_way way;
+    const char *env;    /* KEY_BEARER, KEY_HEADER: the variable; NULL = no key */
+    const char *header; /* KEY_HEADER: its name */
+    key_signer *sign;   /* KEY_SIGNED; the rest is for it */
+    const struct key_variable *variables;
+    size_t n_variables;
+    const char *scope; /* what it needs beside secrets, like a region */
+};
+
+/* OK where every variable that is needed holds a value that can be sent: not empty, no
+ * blanks, no control characters.  The message names the variable, never its value. */
+MUST_CHECK enum status key_check(const struct key_use *use, struct error *err);
+
+/* The lines "Name: value\n" for a request, into out, which the caller wipes with
+ * key_wipe().  token, where not NULL, stands in for the key (it is no secret); nothing
+ * is signed then.  Needs no lock as long as nobody changes the environment. */
+MUST_CHECK enum status key_lines(const struct key_use *use, const char *token,
+    const struct key_request *request, struct buffer *out, struct error *err);
+
+/* The same for people: "Authorization: Bearer $OPENAI_API_KEY".  Nothing is read. */
+void key_lines_shown(const struct key_use *use, struct buffer *out);
+
 void key_wipe(struct buffer *b);
 
-/* Put asterisks over every occurrence of the key in len bytes at s; env may be NULL.
- * Returns how many there were. */
-size_t key_scrub(const char *env, char *s, size_t len);
+/* Put asterisks over every occurrence of the use's secrets in len bytes at s: as they
+ * are, escaped as in JSON or in an address, and inside base64.  s may be NULL.  Returns
+ * how many there were. */
+size_t key_scrub(const struct key_use *use, char *s, size_t len);
 
 #endif

@@ -12,16 +12,11 @@
 #include "m4a1/base/text.h"
 
 /* Ours to say: the call decides them, not the llm's parameters. */
-static const char *const reserved[] = { "model", "messages", "stream" };
+static const char *const reserved[] = { "model", "messages", "stream", NULL };
 static const char *const max_tokens_keys[] = { "max_completion_tokens", "max_tokens" };
 
 static enum status check(const struct llm *llm, struct error *err)
 {
-    for (size_t i = 0; i < COUNT_OF(reserved); i++)
-        if (json_get(llm->parameters, reserved[i]))
-            return error_set(err, E_ARG,
-                "llm \"%s\": \"%s\" cannot be a parameter; m4a1 sets it itself",
-                llm->name, reserved[i]);
     const struct json *n = json_get(llm->parameters, "n");
     if (n && json_int(n, 0) != 1)
         return error_set(err, E_ARG,
@@ -43,10 +38,6 @@ static int64_t max_output_tokens(const struct llm *llm)
 }
 
 /* ---- the body with hashes for images -------------------------------------------- */
-
-/* What stands for an image until its bytes are put in.  A text of the dialogue cannot
- * contain it: inside a JSON string its quotes would be escaped. */
-#define IMAGE_MARK "{\"url\":\"sha256:"
 
 static int add_part(struct json *content, const struct dialogue_part *part)
 {
@@ -113,57 +104,20 @@ static enum status render_stored(const struct llm *llm, const struct dialogue *d
     return s;
 }
 
-/* ---- the body with the images --------------------------------------------------- */
-
-static enum status add_data_url(
-    struct image *image, struct buffer *body, struct error *err)
-{
-    const char *text = NULL;
-    size_t len = 0;
-    enum status s = image_base64(image, &text, &len, err);
-    if (s != OK)
-        return s;
-    buffer_printf(body, "{\"url\":\"data:%s;base64,", image_media_type(image));
-    buffer_add(body, text, len);
-    return OK;
-}
-
-/* Messages stand before the parameters, so the first marks are those of the images. */
-static enum status put_images_in(
-    const struct dialogue *d, const char *stored, struct buffer *body, struct error *err)
-{
-    const char *rest = stored;
-    for (size_t i = 0; i < d->n_messages; i++) {
-        for (size_t k = 0; k < d->messages[i].n_parts; k++) {
-            struct image *image = d->messages[i].parts[k].image;
-            if (!image)
-                continue;
-            const char *mark = strstr(rest, IMAGE_MARK);
-            if (!mark)
-                return error_set(err, E_DATA, "an image got lost in a request");
-            buffer_add(body, rest, (size_t)(mark - rest));
-            enum status s = add_data_url(image, body, err);
-            if (s != OK)
-                return s;
-            rest = mark + strlen(IMAGE_MARK) + HASH_HEX - 1;
-        }
-    }
-    buffer_add_str(body, rest);
-    return buffer_status(body, "request body", err);
-}
-
 static enum status render(const struct llm *llm, const struct dialogue *dialogue,
     struct buffer *body, struct buffer *stored, struct error *err)
 {
     enum status s = render_stored(llm, dialogue, stored, err);
     if (s == OK)
-        s = put_images_in(dialogue, buffer_str(stored), body, err);
+        s = protocol_put_images(
+            dialogue, buffer_str(stored), "{\"url\":\"", 1, body, err);
     return s;
 }
 
 const struct protocol protocol_openai_chat = {
     .name = "openai-chat",
     .path = "/v1/chat/completions",
+    .reserved = reserved,
     .check = check,
     .max_output_tokens = max_output_tokens,
     .render = render,

@@ -32,7 +32,9 @@ const char *const failure_names[N_FAILURES] = {
 const char *const stop_names[6] = { "other", "stop", "length", "refusal", "filter",
     "tool" };
 
-static const struct protocol *const protocols[] = { &protocol_openai_chat };
+static const struct protocol *const protocols[] = {
+    &protocol_openai_chat,
+};
 
 const struct protocol *protocol_find(const char *name)
 {
@@ -45,16 +47,6 @@ const struct protocol *protocol_find(const char *name)
 const char *protocol_names(void)
 {
     return "openai-chat";
-}
-
-char *protocol_url(const struct protocol *p, const char *base)
-{
-    const char *path = p->path;
-    const char *second = strchr(path + 1, '/');
-    size_t n_first = second ? (size_t)(second - path) : 0, n_base = strlen(base);
-    if (n_first && n_base >= n_first && !memcmp(base + n_base - n_first, path, n_first))
-        path = second;
-    return text_format("%s%s", base, path);
 }
 
 enum failure protocol_failure_of_status(int http_status)
@@ -79,6 +71,7 @@ void answer_init(struct answer *a)
     a->input_tokens = a->cache_read_tokens = a->cache_write_tokens = a->output_tokens =
         a->reasoning_tokens = TOKENS_UNKNOWN;
     a->provider_cost_usd = (double)NAN;
+    a->retry_after_ns = -1;
 }
 
 void answer_release(struct answer *a)

@@ -2,13 +2,15 @@
  *
  * A protocol turns a dialogue into a request body, and what a server sent back into an
  * answer.  It knows no sockets, no store and no keys: protocols are pure functions and
- * may run on any thread.  To add one: write its file, list it in protocol.c. */
+ * may run on any thread.  To add one: write its file, list it in protocol.c;
+ * docs/adding-a-protocol.md walks through an example. */
 #ifndef COLLECTORS_LLM_PROTOCOL_H
 #define COLLECTORS_LLM_PROTOCOL_H
 
 #include <stddef.h>
 #include <stdint.h>
 #include "collectors/dialogue.h"
+#include "collectors/llm/key.h"
 #include "m4a1/base/buffer.h"
 #include "m4a1/base/error.h"
 #include "schema/llm.h"
@@ -57,6 +59,7 @@ struct answer {
     /* In a stream: how many bytes had arrived with the first token that is not empty,
      * spoken or reasoned; 0 = unknown. */
     size_t first_token_end;
+    int64_t retry_after_ns; /* what the body asks to wait; -1 = it does not say */
 };
 
 void answer_init(struct answer *a);
@@ -75,11 +78,42 @@ struct wire_answer {
  * there.  Names are compared without case; the last one wins. */
 const char *wire_header(const char *headers, const char *name, char *buf, size_t size);
 
+/* A setting of a protocol, as "options" of an llm in a recipe give it: a word or two
+ * that can change an answer or how it is asked for. */
+struct protocol_option {
+    const char *name;
+    const char *what;           /* for messages: "the API's version" */
+    const char *otherwise;      /* the value that is not given; NULL = none */
+    const char *const *choices; /* ends with NULL; NULL = any text */
+    int is_needed;
+};
+
+/* What "{model}" is in a path, and may be as .otherwise of an option. */
+#define PROTOCOL_MODEL "{model}"
+
 struct protocol {
     const char *name; /* as recipes say it */
-    const char *path; /* behind the llm's base address */
 
-    /* E_ARG where the llm's parameters cannot be sent. */
+    /* Behind the llm's base address.  "{model}" and "{OPTION}" stand for their values,
+     * percent-encoded.  stream_path, where not NULL, is the one for streams. */
+    const char *path, *stream_path;
+    /* Lines "Name: value\n" that go with every request; a line with an "{OPTION}" that
+     * has no value is left out.  NULL = none. */
+    const char *headers;
+
+    const struct protocol_option *options;
+    size_t n_options;
+    const char *const *reserved; /* parameters that m4a1 sets itself; ends with NULL */
+
+    /* Who proves how that it may ask.  NULL: the key as Authorization: Bearer. */
+    struct key_use (*key)(const struct llm *llm);
+
+    /* True where the request can say itself that prompt caches are not to be used, or
+     * the protocol uses none unasked.  NULL: it cannot, so a salt is put in front. */
+    int (*has_cache_switch)(const struct llm *llm);
+
+    /* E_ARG where the llm's parameters cannot be sent; options and reserved parameters
+     * are checked before.  NULL = nothing more to check. */
     enum status (*check)(const struct llm *llm, struct error *err);
 
     /* Most tokens an answer may have, from the llm's parameters; -1 = no bound set. */
@@ -101,9 +135,32 @@ extern const struct protocol protocol_openai_chat;
 const struct protocol *protocol_find(const char *name); /* NULL: no such protocol */
 const char *protocol_names(void);                       /* for messages: "a, b" */
 
+/* E_ARG where the llm's options or parameters cannot be sent; all mistakes name the key,
+ * and an unknown one the nearest that is known. */
+MUST_CHECK enum status protocol_check(
+    const struct protocol *p, const struct llm *llm, struct error *err);
+
+/* The value of an option, given or not; NULL where it has none. */
+const char *protocol_option(
+    const struct protocol *p, const struct llm *llm, const char *name);
+
 /* The address of a call: base and path; a base that ends in the path's first part
  * (".../v1") does not get it twice.  Owned by the caller, NULL when out of memory. */
-MUST_CHECK char *protocol_url(const struct protocol *p, const char *base);
+MUST_CHECK char *protocol_url(
+    const struct protocol *p, const struct llm *llm, const char *base);
+
+/* The lines "Name: value\n" that every request of the llm carries, beside its key; ""
+ * for none.  Owned by the caller, NULL when out of memory. */
+MUST_CHECK char *protocol_headers(const struct protocol *p, const struct llm *llm);
+
+struct key_use protocol_key(const struct protocol *p, const struct llm *llm);
+
+/* Copy a rendered body and put the images in: what stands for one is before, "sha256:",
+ * its hash and a quote.  before ends with a quote ("data":") and is chosen so that no
+ * text inside a JSON string can contain it.  The images are base64, with "data:TYPE;
+ * base64," in front where is_data_url is set, in the order of the dialogue. */
+MUST_CHECK enum status protocol_put_images(const struct dialogue *d, const char *stored,
+    const char *before, int is_data_url, struct buffer *body, struct error *err);
 
 /* What a plain HTTP status stands for; FAILURE_NONE below 400. */
 enum failure protocol_failure_of_status(int http_status);

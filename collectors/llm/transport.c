@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "collectors/llm/key.h"
 #include "m4a1/base/clock.h"
 #include "m4a1/base/text.h"
 
@@ -155,27 +154,44 @@ static void wipe_headers(struct transfer *t)
     t->headers = NULL;
 }
 
+/* Adds lines "Name: value\n". */
+static int add_lines(struct transfer *t, const char *lines)
+{
+    for (const char *line = lines; line && *line;) {
+        size_t n = strcspn(line, "\n");
+        char *copy = text_copy_n(line, n);
+        int ok = copy && add_header(t, copy);
+        if (copy)
+            explicit_bzero(copy, n);
+        free(copy);
+        if (!ok)
+            return 0;
+        line += line[n] ? n + 1 : n;
+    }
+    return 1;
+}
+
+static enum status add_key(struct transfer *t, struct error *err)
+{
+    const struct exchange *ex = t->ex;
+    struct key_request request = { "POST", ex->url, ex->extra ? ex->extra : "", ex->body,
+        ex->len, ex->body_sha256, clock_wall_ms() };
+    struct buffer lines;
+    buffer_init(&lines, EXCHANGE_MAX_HEADERS);
+    enum status s = key_lines(&ex->key, ex->token, &request, &lines, err);
+    if (s == OK && !add_lines(t, buffer_str(&lines)))
+        s = error_nomem(err, lines.len);
+    key_wipe(&lines);
+    return s;
+}
+
 static enum status set_headers(struct transfer *t, struct error *err)
 {
-    int ok = add_header(t, "Content-Type: application/json") &&
-             add_header(t, "Expect:") &&
-             add_header(t, "Accept: application/json, text/event-stream");
-    if (ok && t->ex->key_env) {
-        struct buffer line;
-        buffer_init(&line, EXCHANGE_MAX_HEADERS);
-        enum status s = key_header(t->ex->key_env, &line, err);
-        if (s == OK)
-            ok = add_header(t, buffer_str(&line));
-        key_wipe(&line);
-        if (s != OK)
-            return s;
-    }
-    if (ok && !t->ex->key_env && t->ex->token) {
-        char *line = text_format("Authorization: Bearer %s", t->ex->token);
-        ok = line && add_header(t, line);
-        free(line);
-    }
-    return ok ? OK : error_nomem(err, 1);
+    if (!add_header(t, "Content-Type: application/json") || !add_header(t, "Expect:") ||
+        !add_header(t, "Accept: application/json, text/event-stream") ||
+        !add_lines(t, t->ex->extra))
+        return error_nomem(err, 1);
+    return add_key(t, err);
 }
 
 static long to_ms(int64_t ns)

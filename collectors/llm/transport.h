@@ -12,6 +12,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include "collectors/llm/key.h"
 #include "m4a1/base/buffer.h"
 #include "m4a1/base/error.h"
 
@@ -38,11 +39,13 @@ struct arrival {
 struct exchange {
     /* what is asked; lives until done() was called */
     const char *url;
-    const char *key_env; /* names the variable of the key; NULL = none */
-    const char *token;   /* sent in place of a key where key_env is NULL; no secret */
+    struct key_use key;
+    const char *token; /* sent in place of the key; no secret; NULL = the key */
+    const char *extra; /* further lines "Name: value\n"; NULL = none */
     const char *body;
     size_t len;
-    int is_fresh; /* over a new connection, never one that was kept alive */
+    const char *body_sha256; /* for signatures; NULL where nothing is signed */
+    int is_fresh;            /* over a new connection, never one that was kept alive */
     int64_t timeout_ns, connect_timeout_ns;
     void (*done)(struct exchange *ex); /* on the transport's thread; must be quick */
     void *arg;                         /* the caller's */

@@ -248,7 +248,7 @@ static enum status check_protocols(
         const struct llm *llm = &recipe->llms[i];
         const struct protocol *p = protocol_find(llm->protocol);
         const char *key = p ? "parameters" : "protocol";
-        if (p && !p->check(llm, &why))
+        if (p && !protocol_check(p, llm, &why))
             continue;
         char *path = text_format("llms.%s.%s", llm->name, key);
         if (!path) {

@@ -199,7 +199,7 @@ static void test_unreached(void **state)
         exchange_release(&ex);
     }
     // A key that is not there: the request does not leave.
-    struct exchange ex = { .key_env = "M4A1_NO_SUCH_KEY" };
+    struct exchange ex = { .key = { .env = "M4A1_NO_SUCH_KEY" } };
     ask(t, &ex, "http://127.0.0.1:1/");
     wait_for(1);
     assert_int_equal(ex.end, EXCHANGE_UNREACHED);

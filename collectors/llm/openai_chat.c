@@ -1,21 +1,25 @@
 /* openai_chat.c - OpenAI Chat Completions, the request: POST {base}/v1/chat/completions.
  *
  * OpenAI's own API and the servers that speak the same: llama-server, vLLM, LM Studio,
- * SGLang, Ollama's /v1, Groq, OpenRouter, Together.  Source: openapi.json of
+ * SGLang, Ollama's /v1, Groq, OpenRouter, Together, Mistral.  Source: openapi.json of
  * openai/openai-openapi, CreateChatCompletionRequest.  Images go as data URLs; image_url
- * has to be an object.  What comes back is read in openai_answer.c. */
+ * has to be an object.  What comes back is read in openai_answer.c.  Azure's request is
+ * the same at another address (azure_openai.c). */
 #include "collectors/llm/openai_chat.h"
 
-#include <string.h>
-
-#include "m4a1/base/json.h"
 #include "m4a1/base/text.h"
 
 /* Ours to say: the call decides them, not the llm's parameters. */
-static const char *const reserved[] = { "model", "messages", "stream", NULL };
+const char *const openai_chat_reserved[] = { "model", "messages", "stream", NULL };
+
 static const char *const max_tokens_keys[] = { "max_completion_tokens", "max_tokens" };
 
-static enum status check(const struct llm *llm, struct error *err)
+static int is_llama_cpp(const struct llm *llm)
+{
+    return text_equal(json_text(json_get(llm->options, "server"), NULL), "llama.cpp");
+}
+
+enum status openai_chat_check(const struct llm *llm, struct error *err)
 {
     const struct json *n = json_get(llm->parameters, "n");
     if (n && json_int(n, 0) != 1)
@@ -26,7 +30,7 @@ static enum status check(const struct llm *llm, struct error *err)
     return OK;
 }
 
-static int64_t max_output_tokens(const struct llm *llm)
+int64_t openai_chat_max_tokens(const struct llm *llm)
 {
     int64_t most = -1;
     for (size_t i = 0; i < COUNT_OF(max_tokens_keys); i++) {
@@ -39,22 +43,22 @@ static int64_t max_output_tokens(const struct llm *llm)
 
 /* ---- the body with hashes for images -------------------------------------------- */
 
-static int add_part(struct json *content, const struct dialogue_part *part)
+/* "{\"url\":\"" is what stands in front of an image's hash or data. */
+static int add_part(
+    struct json *content, const struct dialogue_part *part, const char *detail)
 {
     struct json *j = json_add_object(content);
     if (!part->image)
         return json_set_text(j, "type", "text") && json_set_text(j, "text", part->text);
-    char url[sizeof "sha256:" + HASH_HEX];
-    struct buffer b;
-    buffer_init(&b, sizeof url);
-    buffer_printf(&b, "sha256:%s", image_sha256(part->image));
+    struct json *url = NULL;
     int ok = json_set_text(j, "type", "image_url") != NULL;
-    ok = ok && json_set_text(json_set_object(j, "image_url"), "url", buffer_str(&b));
-    buffer_release(&b);
-    return ok;
+    ok = ok && (url = json_set_object(j, "image_url")) &&
+         protocol_set_image(url, "url", part->image);
+    return ok && (!detail || json_set_text(url, "detail", detail));
 }
 
-static int add_message(struct json *messages, const struct dialogue_message *m)
+static int add_message(
+    struct json *messages, const struct dialogue_message *m, const char *detail)
 {
     struct json *j = json_add_object(messages);
     if (!json_set_text(j, "role", m->is_assistant ? "assistant" : "user"))
@@ -65,7 +69,7 @@ static int add_message(struct json *messages, const struct dialogue_message *m)
     struct json *content = json_set_array(j, "content");
     int ok = content != NULL;
     for (size_t i = 0; ok && i < m->n_parts; i++)
-        ok = add_part(content, &m->parts[i]);
+        ok = add_part(content, &m->parts[i], detail);
     return ok;
 }
 
@@ -79,6 +83,8 @@ static int add_parameters(struct json *root, const struct llm *llm)
             return 0;
     if (!json_set_bool(root, "stream", llm->stream))
         return 0;
+    if (llm->avoid_cache && is_llama_cpp(llm) && !json_set_bool(root, "cache_prompt", 0))
+        return 0;
     if (!llm->stream || json_get(llm->parameters, "stream_options"))
         return 1;
     struct json *options = json_set_object(root, "stream_options");
@@ -91,20 +97,22 @@ static enum status render_stored(const struct llm *llm, const struct dialogue *d
     struct json *root = json_new_object();
     int ok = json_set_text(root, "model", llm->model) != NULL;
     struct json *messages = json_set_array(root, "messages");
+    const char *detail = json_text(json_get(llm->options, "detail"), NULL);
+    const char *role = json_text(json_get(llm->options, "system_role"), "system");
     if (d->system_prompt) {
         struct json *system = json_add_object(messages);
-        ok = ok && json_set_text(system, "role", "system") &&
+        ok = ok && json_set_text(system, "role", role) &&
              json_set_text(system, "content", d->system_prompt);
     }
     for (size_t i = 0; ok && i < d->n_messages; i++)
-        ok = add_message(messages, &d->messages[i]);
+        ok = add_message(messages, &d->messages[i], detail);
     ok = ok && messages && add_parameters(root, llm);
     enum status s = ok ? json_print(root, JSON_COMPACT, out, err) : error_nomem(err, 1);
     json_free(root);
     return s;
 }
 
-static enum status render(const struct llm *llm, const struct dialogue *dialogue,
+enum status openai_chat_render(const struct llm *llm, const struct dialogue *dialogue,
     struct buffer *body, struct buffer *stored, struct error *err)
 {
     enum status s = render_stored(llm, dialogue, stored, err);
@@ -114,12 +122,36 @@ static enum status render(const struct llm *llm, const struct dialogue *dialogue
     return s;
 }
 
+/* ---- openai-chat ---------------------------------------------------------------- */
+
+static enum status parse(
+    const struct wire_answer *wire, struct answer *out, struct error *err)
+{
+    return openai_chat_read(wire, "x-request-id", out, err);
+}
+
+static const char *const servers[] = { "llama.cpp", "other", NULL };
+static const char *const roles[] = { "system", "developer", NULL };
+static const char *const details[] = { "auto", "low", "high", NULL };
+
+static const struct protocol_option options[] = {
+    { "server", "the program that answers", "other", servers, 0 },
+    { "detail", "the detail of images", NULL, details, 0 },
+    { "system_role", "the role of the system prompt", "system", roles, 0 },
+    { "organization", "OpenAI's id of an organisation", NULL, NULL, 0 },
+    { "project", "OpenAI's id of a project", NULL, NULL, 0 },
+};
+
 const struct protocol protocol_openai_chat = {
     .name = "openai-chat",
     .path = "/v1/chat/completions",
-    .reserved = reserved,
-    .check = check,
-    .max_output_tokens = max_output_tokens,
-    .render = render,
-    .parse = openai_chat_parse,
+    .headers = "OpenAI-Organization: {organization}\nOpenAI-Project: {project}\n",
+    .options = options,
+    .n_options = COUNT_OF(options),
+    .reserved = openai_chat_reserved,
+    .has_cache_switch = is_llama_cpp,
+    .check = openai_chat_check,
+    .max_output_tokens = openai_chat_max_tokens,
+    .render = openai_chat_render,
+    .parse = parse,
 };

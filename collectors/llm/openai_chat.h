@@ -1,14 +1,26 @@
-/* openai_chat.h - the two files of the protocol openai-chat. */
+/* openai_chat.h - what the protocols of the OpenAI family share: openai-chat,
+ * azure-openai and openai-responses. */
 #ifndef COLLECTORS_LLM_OPENAI_CHAT_H
 #define COLLECTORS_LLM_OPENAI_CHAT_H
 
 #include "collectors/llm/protocol.h"
+#include "collectors/llm/reading.h"
 
-/* Longest event of a stream, in bytes. */
-#define OPENAI_MAX_EVENT (4u << 20)
+/* A chat completion's request and its parameters, for openai-chat and azure-openai. */
+extern const char *const openai_chat_reserved[];
+MUST_CHECK enum status openai_chat_check(const struct llm *llm, struct error *err);
+int64_t openai_chat_max_tokens(const struct llm *llm);
+MUST_CHECK enum status openai_chat_render(const struct llm *llm,
+    const struct dialogue *dialogue, struct buffer *body, struct buffer *stored,
+    struct error *err);
 
-/* Read what a server sent back; see struct protocol. */
-MUST_CHECK enum status openai_chat_parse(
-    const struct wire_answer *wire, struct answer *out, struct error *err);
+/* Read what a server sent back; see struct protocol.  id_header names the header with
+ * the request's id. */
+MUST_CHECK enum status openai_chat_read(const struct wire_answer *wire,
+    const char *id_header, struct answer *out, struct error *err);
+
+/* Tell the error that a document is, in any of the family's forms; false where it is
+ * none.  Under an error status {"message": ...} and {"detail": ...} are errors, too. */
+int openai_error(struct reading *r, const struct json *root);
 
 #endif

@@ -34,7 +34,13 @@ const char *const stop_names[6] = { "other", "stop", "length", "refusal", "filte
 
 static const struct protocol *const protocols[] = {
     &protocol_openai_chat,
+    &protocol_azure_openai,
 };
+
+const char *protocol_names(void)
+{
+    return "openai-chat, azure-openai";
+}
 
 const struct protocol *protocol_find(const char *name)
 {
@@ -44,9 +50,9 @@ const struct protocol *protocol_find(const char *name)
     return NULL;
 }
 
-const char *protocol_names(void)
+const struct protocol *protocol_at(size_t i)
 {
-    return "openai-chat";
+    return i < COUNT_OF(protocols) ? protocols[i] : NULL;
 }
 
 enum failure protocol_failure_of_status(int http_status)

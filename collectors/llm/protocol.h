@@ -130,10 +130,12 @@ struct protocol {
         const struct wire_answer *wire, struct answer *out, struct error *err);
 };
 
-extern const struct protocol protocol_openai_chat;
+extern const struct protocol protocol_openai_chat, protocol_azure_openai;
 
 const struct protocol *protocol_find(const char *name); /* NULL: no such protocol */
 const char *protocol_names(void);                       /* for messages: "a, b" */
+/* The i-th protocol of the table; NULL behind the last. */
+const struct protocol *protocol_at(size_t i);
 
 /* E_ARG where the llm's options or parameters cannot be sent; all mistakes name the key,
  * and an unknown one the nearest that is known. */
@@ -154,6 +156,10 @@ MUST_CHECK char *protocol_url(
 MUST_CHECK char *protocol_headers(const struct protocol *p, const struct llm *llm);
 
 struct key_use protocol_key(const struct protocol *p, const struct llm *llm);
+
+/* Set a member of a body to what stands for an image: "sha256:" and its hash.  Returns
+ * false when out of memory. */
+int protocol_set_image(struct json *object, const char *key, const struct image *image);
 
 /* Copy a rendered body and put the images in: what stands for one is before, "sha256:",
  * its hash and a quote.  before ends with a quote ("data":") and is chosen so that no

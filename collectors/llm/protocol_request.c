@@ -199,6 +199,14 @@ struct key_use protocol_key(const struct protocol *p, const struct llm *llm)
 
 /* ---- images --------------------------------------------------------------------- */
 
+int protocol_set_image(struct json *object, const char *key, const struct image *image)
+{
+    char *mark = text_format("sha256:%s", image_sha256(image));
+    int ok = mark && json_set_text(object, key, mark);
+    free(mark);
+    return ok;
+}
+
 static enum status add_image(
     struct image *image, int is_data_url, struct buffer *body, struct error *err)
 {

@@ -19,7 +19,7 @@ static void parse(int http_status, const char *headers, const char *body, int is
 {
     struct wire_answer wire = { http_status, headers, body, strlen(body), is_complete };
     answer_release(&a);
-    assert_int_equal(openai_chat_parse(&wire, &a, NULL), OK);
+    assert_int_equal(openai_chat_read(&wire, "x-request-id", &a, NULL), OK);
 }
 
 static void parse_200(const char *body)
@@ -139,7 +139,11 @@ static void test_errors(void **state)
         { 401, "{\"error\":{\"message\":\"no key\"}}", FAILURE_AUTH, "no key" },
         { 402, "{\"error\":{\"code\":402,\"message\":\"pay\"}}", FAILURE_QUOTA, "pay" },
         { 404, "not found", FAILURE_REQUEST, "not found" },
-        { 422, "{\"detail\":[{\"msg\":\"x\"}]}", FAILURE_REQUEST, "detail" },
+        { 422,
+            "{\"detail\":[{\"loc\":[\"body\",\"messages\",0],\"msg\":\"Field required\"},"
+            "{\"msg\":\"x\"}]}",
+            FAILURE_REQUEST, "body.messages.#: Field required; x" },
+        { 404, "{\"detail\":\"Not Found\"}", FAILURE_REQUEST, "Not Found" },
         { 429, "{\"error\":{\"message\":\"m\",\"code\":\"insufficient_quota\"}}",
             FAILURE_QUOTA, "insufficient_quota" },
         { 429, "{\"error\":{\"message\":\"m\",\"code\":\"rate_limit_exceeded\"}}",
@@ -243,7 +247,7 @@ static void test_every_cut(void **state)
         for (size_t n = 0; n < len; n++) {
             struct wire_answer wire = { 200, "", bodies[k], n, 0 };
             answer_release(&a);
-            assert_int_equal(openai_chat_parse(&wire, &a, NULL), OK);
+            assert_int_equal(openai_chat_read(&wire, "x-request-id", &a, NULL), OK);
             assert_int_not_equal(a.failure, FAILURE_NONE);
         }
     }

@@ -31,6 +31,12 @@ enum status key_check(const struct key_use *use, struct error *err)
     return s;
 }
 
+const char *key_value(const struct key_use *use, size_t i)
+{
+    const char *value = i < use->n_variables ? getenv(use->variables[i].env) : NULL;
+    return value && *value ? value : NULL;
+}
+
 static void add_line(const struct key_use *use, const char *value, struct buffer *out)
 {
     if (use->way == KEY_HEADER)

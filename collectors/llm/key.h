@@ -10,6 +10,8 @@
 #include "m4a1/base/buffer.h"
 #include "m4a1/base/error.h"
 
+#define KEY_MAX_VARIABLES 4
+
 enum key_way {
     KEY_BEARER, /* Authorization: Bearer KEY */
     KEY_HEADER, /* a header of its own: x-api-key: KEY */
@@ -43,7 +45,7 @@ struct key_use {
     const char *env;    /* KEY_BEARER, KEY_HEADER: the variable; NULL = no key */
     const char *header; /* KEY_HEADER: its name */
     key_signer *sign;   /* KEY_SIGNED; the rest is for it */
-    const struct key_variable *variables;
+    struct key_variable variables[KEY_MAX_VARIABLES];
     size_t n_variables;
     const char *scope; /* what it needs beside secrets, like a region */
 };
@@ -51,6 +53,9 @@ struct key_use {
 /* OK where every variable that is needed holds a value that can be sent: not empty, no
  * blanks, no control characters.  The message names the variable, never its value. */
 MUST_CHECK enum status key_check(const struct key_use *use, struct error *err);
+
+/* For a signer: the secret in the variable with this number; NULL where it is not set. */
+const char *key_value(const struct key_use *use, size_t i);
 
 /* The lines "Name: value\n" for a request, into out, which the caller wipes with
  * key_wipe().  token, where not NULL, stands in for the key (it is no secret); nothing

@@ -1,8 +1,9 @@
-/* hash.c - SHA-256 and base64 over libcrypto. */
+/* hash.c - SHA-256, HMAC and base64 over libcrypto. */
 #include "m4a1/base/hash.h"
 
 #include <limits.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/sha.h>
 #include <string.h>
 
@@ -11,16 +12,33 @@ void hash_bytes(const void *data, size_t len, uint8_t out[HASH_BYTES])
     SHA256(data, len, out);
 }
 
-void hash_hex(const void *data, size_t len, char out[HASH_HEX])
+void hash_digits(const uint8_t hash[HASH_BYTES], char out[HASH_HEX])
 {
     static const char digits[] = "0123456789abcdef";
-    uint8_t hash[HASH_BYTES];
-    hash_bytes(data, len, hash);
     for (size_t i = 0; i < HASH_BYTES; i++) {
         out[2 * i] = digits[hash[i] >> 4];
         out[2 * i + 1] = digits[hash[i] & 15];
     }
     out[2 * HASH_BYTES] = '\0';
+}
+
+void hash_hex(const void *data, size_t len, char out[HASH_HEX])
+{
+    uint8_t hash[HASH_BYTES];
+    hash_bytes(data, len, hash);
+    hash_digits(hash, out);
+}
+
+enum status hash_hmac(const void *key, size_t n_key, const void *data, size_t len,
+    uint8_t out[HASH_BYTES], struct error *err)
+{
+    unsigned int n = 0;
+    memset(out, 0, HASH_BYTES);
+    if (n_key > INT_MAX)
+        return error_set(err, E_ARG, "hmac: a key of %zu bytes", n_key);
+    if (!HMAC(EVP_sha256(), key, (int)n_key, data, len, out, &n))
+        return error_nomem(err, n_key);
+    return OK;
 }
 
 size_t base64_size(size_t len)

@@ -1,4 +1,4 @@
-/* hash.h - SHA-256 over libcrypto, as bytes and as 64 hexadecimal digits. */
+/* hash.h - SHA-256 and HMAC over libcrypto, as bytes and as 64 hexadecimal digits. */
 #ifndef M4A1_BASE_HASH_H
 #define M4A1_BASE_HASH_H
 
@@ -11,6 +11,13 @@
 
 void hash_bytes(const void *data, size_t len, uint8_t out[HASH_BYTES]);
 void hash_hex(const void *data, size_t len, char out[HASH_HEX]);
+
+/* HMAC-SHA256 (RFC 2104); a key may have any length below 2 GiB. */
+MUST_CHECK enum status hash_hmac(const void *key, size_t n_key, const void *data,
+    size_t len, uint8_t out[HASH_BYTES], struct error *err);
+
+/* The digits of a hash. */
+void hash_digits(const uint8_t hash[HASH_BYTES], char out[HASH_HEX]);
 
 /* Standard base64 with padding, no line breaks (RFC 4648); out holds
  * base64_size(len) bytes, a closing NUL included. */

@@ -179,6 +179,8 @@ static void take(struct reading *r, const char *event, const struct json *root)
     const struct json *choice = json_at(json_get(root, "choices"), 0);
     if (choice)
         read_choice(r, choice);
+    else if (r->is_document && r->wire->http_status < 400)
+        reading_fail(r, FAILURE_MALFORMED, "the answer has no choices");
     reading_keep(r, &r->a->model, json_text(json_get(root, "model"), NULL));
     read_fingerprint(r, root);
     if (!r->a->request_id) {

@@ -6,6 +6,9 @@
 #include "collectors/llm/protocol.h"
 #include "collectors/llm/reading.h"
 
+/* Who pays at OpenAI, where a key is good for several. */
+#define OPENAI_HEADERS "OpenAI-Organization: {organization}\nOpenAI-Project: {project}\n"
+
 /* A chat completion's request and its parameters, for openai-chat and azure-openai. */
 extern const char *const openai_chat_reserved[];
 MUST_CHECK enum status openai_chat_check(const struct llm *llm, struct error *err);

@@ -35,11 +35,13 @@ const char *const stop_names[6] = { "other", "stop", "length", "refusal", "filte
 static const struct protocol *const protocols[] = {
     &protocol_openai_chat,
     &protocol_azure_openai,
+    &protocol_openai_responses,
+    &protocol_anthropic,
 };
 
 const char *protocol_names(void)
 {
-    return "openai-chat, azure-openai";
+    return "openai-chat, azure-openai, openai-responses, anthropic";
 }
 
 const struct protocol *protocol_find(const char *name)

@@ -130,7 +130,8 @@ struct protocol {
         const struct wire_answer *wire, struct answer *out, struct error *err);
 };
 
-extern const struct protocol protocol_openai_chat, protocol_azure_openai;
+extern const struct protocol protocol_openai_chat, protocol_azure_openai,
+    protocol_openai_responses, protocol_anthropic;
 
 const struct protocol *protocol_find(const char *name); /* NULL: no such protocol */
 const char *protocol_names(void);                       /* for messages: "a, b" */

@@ -1,7 +1,9 @@
-/* behaviour.c - M4A1's rule for the path action (docs/collecting.md). */
+/* behaviour.c - the rules for a path action; docs/planning.md tells when to use which. */
 #include "collectors/behaviour.h"
 
 #include <stdlib.h>
+
+#include "m4a1/base/text.h"
 
 #define VIEWS_MAX 32
 
@@ -53,7 +55,7 @@ static size_t actions_of(const struct behaviour_llm *llms, size_t i, uint32_t co
     return n;
 }
 
-enum status behaviour_m4a1(const struct behaviour_llm *llms, size_t n_llms,
+enum status behaviour_eligible(const struct behaviour_llm *llms, size_t n_llms,
     uint32_t context, int keep_images, struct behaviour_action **actions, size_t *n,
     struct error *err)
 {
@@ -83,6 +85,103 @@ enum status behaviour_m4a1(const struct behaviour_llm *llms, size_t n_llms,
         a->probability *= p_role / (double)of_role[llms[a->llm].cloud];
     }
     return OK;
+}
+
+/* ---- the rules ---- */
+
+static enum status weigh_m4a1(const struct behaviour_choice *choice,
+    struct behaviour_action *actions, size_t n, struct error *err)
+{
+    (void)choice, (void)actions, (void)n, (void)err; // as behaviour_eligible() gave them
+    return OK;
+}
+
+static enum status weigh_uniform(const struct behaviour_choice *choice,
+    struct behaviour_action *actions, size_t n, struct error *err)
+{
+    (void)choice, (void)err;
+    for (size_t i = 0; i < n; i++)
+        actions[i].probability = 1.0 / (double)n;
+    return OK;
+}
+
+static enum status weigh_balanced(const struct behaviour_choice *choice,
+    struct behaviour_action *actions, size_t n, struct error *err)
+{
+    (void)err;
+    int64_t least = choice->seen[0];
+    size_t ties = 0;
+    for (size_t i = 1; i < n; i++)
+        least = choice->seen[i] < least ? choice->seen[i] : least;
+    for (size_t i = 0; i < n; i++)
+        ties += choice->seen[i] == least;
+    for (size_t i = 0; i < n; i++)
+        actions[i].probability = choice->seen[i] == least ? 1.0 / (double)ties : 0;
+    return OK;
+}
+
+/* The share of action i under the policy alone; uniform where it wants none. */
+static double share_of(const struct behaviour_choice *choice, size_t i, size_t n,
+    double best, double total, size_t n_best)
+{
+    if (!(total > 0))
+        return 1.0 / (double)n;
+    if (choice->greedy)
+        return choice->wanted[i] == best ? 1.0 / (double)n_best : 0;
+    return choice->wanted[i] / total;
+}
+
+static enum status weigh_policy(const struct behaviour_choice *choice,
+    struct behaviour_action *actions, size_t n, struct error *err)
+{
+    (void)err;
+    double best = 0, total = 0;
+    size_t n_best = 0;
+    for (size_t i = 0; i < n; i++) {
+        best = choice->wanted[i] > best ? choice->wanted[i] : best;
+        total += choice->wanted[i];
+    }
+    for (size_t i = 0; i < n; i++)
+        n_best += choice->wanted[i] == best;
+    for (size_t i = 0; i < n; i++)
+        actions[i].probability =
+            (1 - choice->epsilon) * share_of(choice, i, n, best, total, n_best) +
+            choice->epsilon / (double)n;
+    return OK;
+}
+
+static enum status weigh_fixed(const struct behaviour_choice *choice,
+    struct behaviour_action *actions, size_t n, struct error *err)
+{
+    int found = 0;
+    for (size_t i = 0; i < n; i++) {
+        int same = actions[i].llm == choice->llm &&
+                   actions[i].added == (choice->views & ~choice->context);
+        actions[i].probability = same;
+        found |= same;
+    }
+    return found ? OK
+                 : error_set(err, E_ARG,
+                       "the action that plan.action names is not eligible here: the "
+                       "recipe's actions say what an llm offers, and \"accepts\" how "
+                       "many images");
+}
+
+const struct behaviour behaviours[BEHAVIOUR_N] = {
+    { "m4a1", 0, 0, 0, weigh_m4a1 },
+    { "uniform", 0, 0, 0, weigh_uniform },
+    { "balanced", 1, 0, 0, weigh_balanced },
+    { "policy", 0, 1, 0, weigh_policy },
+    { "fixed", 0, 0, 1, weigh_fixed },
+};
+
+const struct behaviour *behaviour_find(const char *name)
+{
+    for (size_t i = 0; i < BEHAVIOUR_N; i++) {
+        if (text_equal(behaviours[i].name, name))
+            return &behaviours[i];
+    }
+    return NULL;
 }
 
 size_t behaviour_draw(const struct behaviour_action *actions, size_t n, struct rng *rng)

@@ -1,150 +1,178 @@
-/* plan.c - expanding sessions into calls; what they are drawn from is plan_inputs.c's. */
+/* plan.c - drawing sessions and choosing the action of every turn; what they are drawn
+ * from is plan_inputs.c's, the rows are plan_write.c's. */
 #include "collectors/plan.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "collectors/plan_inputs.h"
 #include "collectors/plan_script.h"
-#include "m4a1/base/clock.h"
+#include "collectors/plan_write.h"
+#include "collectors/tally.h"
 #include "m4a1/base/text.h"
-#include "schema/identity.h"
 #include "schema/query.h"
 
-#define BLOCK_SESSIONS 16 /* sessions whose calls are sent in one random order */
-#define ELIGIBLE_MAX (1 << 20)
-
-struct planner {
-    struct store *store;
-    struct plan_inputs in;
+struct drawing {
+    struct planner p;
     const struct plan_options *options;
-    struct plan_counts *counts;
+    const struct behaviour *behaviour;
     struct plan_script *script; /* NULL = sessions are drawn */
-    int64_t plan_id, seed, fan_out;
+    struct tally seen;          /* for a behaviour that needs it */
+    struct plan_step *steps;    /* [max_turns] of the session being drawn */
+    int64_t fan_out;
+    double epsilon;
+    int greedy;
+    size_t action_llm; /* of the behaviour "fixed": index into the actors */
+    uint32_t action_views;
 };
 
-/* One session while it is being written. */
-struct session_plan {
-    int64_t index, session_id, turn_id;
-    char identity[HASH_HEX];
-    const struct plan_scene *scene;
-    const struct plan_script_session *scripted; /* NULL = drawn */
-    size_t *prompts; /* [n_turns] indices into the inputs' prompts */
-    size_t n_turns;
-    uint32_t context;
-    int64_t parent_id; /* the last path call; 0 before the first */
-    char parent[HASH_HEX];
-};
-
-static enum status insert_plan(struct planner *p, struct error *err)
+struct plan_options plan_options_init(void)
 {
-    const struct recipe *r = p->in.recipe;
+    return (struct plan_options) {
+        .n_sessions = -1, .seed = -1, .fan_out = -2, .epsilon = -1, .greedy = -1
+    };
+}
+
+/* ---- the terms ---- */
+
+static enum status choose_behaviour(struct drawing *d, struct error *err)
+{
+    const struct recipe *r = d->p.in.recipe;
+    const char *name = d->options->behaviour ? d->options->behaviour : r->plan.behaviour;
+    d->behaviour = behaviour_find(name);
+    if (!d->behaviour)
+        return error_set(err, E_ARG,
+            "there is no behaviour \"%s\"; there are m4a1, uniform, balanced, policy and "
+            "fixed",
+            name);
+    if (d->behaviour->needs_policy && !d->options->policy)
+        return error_set(err, E_ARG,
+            "the behaviour \"policy\" needs a policy file: plan.policy in the recipe, or "
+            "--policy FILE");
+    d->epsilon = d->options->epsilon >= 0 ? d->options->epsilon : r->plan.epsilon;
+    d->greedy = d->options->greedy >= 0 ? d->options->greedy : r->plan.greedy;
+    if (!d->behaviour->needs_action)
+        return OK;
+    while (d->action_llm < d->p.in.n_actors &&
+           !text_equal(d->p.in.llms[d->p.in.actor_llm[d->action_llm]].name,
+               r->plan.action_llm))
+        d->action_llm++;
+    d->action_views = plan_inputs_positions(&d->p.in, r->plan.action_views);
+    return d->action_llm < d->p.in.n_actors
+               ? OK
+               : error_set(err, E_ARG,
+                     "the behaviour \"fixed\" needs plan.action in the recipe: the llm "
+                     "that answers every turn, and the views it shows");
+}
+
+static enum status write_run(struct drawing *d, struct error *err)
+{
+    const struct plan_policy *policy = d->options->policy;
     struct json *j = json_new_object();
-    struct json *history = json_set_object(j, "history");
-    json_set_text(history, "images", r->history.keep_images ? "keep" : "drop");
-    if (r->history.max_turns < 0)
-        json_set_null(history, "max_turns");
-    else
-        json_set_int(history, "max_turns", r->history.max_turns);
-    int ok = json_set_int(j, "fan_out", p->fan_out) != NULL && json_size(history) == 2;
-    struct buffer text;
-    buffer_init(&text, ELIGIBLE_MAX);
-    enum status s = ok ? json_print(j, JSON_CANONICAL, &text, err) : error_nomem(err, 64);
-    if (!s)
-        s = store_run(p->store, err,
-            "INSERT INTO plan (recipe_id, created_ms, behaviour, seed, settings) VALUES "
-            "((SELECT recipe_id FROM recipe ORDER BY loaded_ms DESC, recipe_id DESC "
-            "LIMIT 1), "
-            "?, ?, ?, ?)",
-            "itit", clock_wall_ms(), p->script ? "scripted" : r->plan.behaviour, p->seed,
-            buffer_str(&text));
-    if (!s)
-        p->plan_id = store_last_id(p->store);
-    buffer_release(&text);
-    json_free(j);
-    return s;
-}
-
-/* The session's identity: frames, prompts, history rule, plan seed and index. */
-static enum status identify_session(
-    struct planner *p, struct session_plan *session, struct error *err)
-{
-    struct json *frames;
-    enum status s = json_parse(session->scene->frames, strlen(session->scene->frames),
-        "frames", 0, &frames, err);
-    if (s)
-        return s;
-    struct json *j = json_new_object();
-    int ok = json_set_copy(j, "frames", frames) && json_set_int(j, "seed", p->seed) &&
-             json_set_int(j, "index", session->index) &&
-             json_set_bool(j, "keep_images", p->in.recipe->history.keep_images) &&
-             json_set_int(j, "max_turns", p->in.recipe->history.max_turns);
-    struct json *prompts = json_set_array(j, "prompts");
-    for (size_t t = 0; ok && t < session->n_turns; t++) {
-        const struct plan_prompt *prompt = &p->in.prompts[session->prompts[t]];
-        struct json *pair = json_add_array(prompts);
-        ok = json_add_text(pair, prompt->task) && json_add_text(pair, prompt->text);
+    json_set_int(j, "fan_out", d->fan_out);
+    json_set_int(j, "samples", d->p.samples);
+    if (d->behaviour->needs_policy && policy) {
+        json_set_text(j, "policy", policy->file);
+        json_set_text(j, "policy_sha256", policy->sha256);
+        json_set_number(j, "epsilon", d->epsilon);
+        json_set_bool(j, "greedy", d->greedy);
     }
-    s = ok ? identity_of("m4a1-session-1", j, session->identity, err)
-           : error_nomem(err, 64);
-    json_free(frames);
-    json_free(j);
-    return s;
-}
-
-/* Insert one call of the session's current turn; fills id and identity. */
-static enum status insert_call(struct planner *p, struct session_plan *session,
-    int64_t turn, const char *purpose, size_t llm, uint32_t added, double probability,
-    const char *eligible, int64_t *id, char identity[HASH_HEX], struct error *err)
-{
-    const struct llm *l = &p->in.llms[llm];
-    struct call_name name = { .session = session->identity,
-        .turn = turn,
-        .purpose = purpose,
-        .llm = l->identity,
-        .views_added = added,
-        .parent = session->parent_id ? session->parent : NULL };
-    enum status s = call_identity(&name, identity, err);
-    if (s)
-        return s;
-    int64_t *parent = session->parent_id ? &session->parent_id : NULL;
-    s = store_run(p->store, err,
-        "INSERT INTO call (identity, turn_id, purpose, llm_id, parent_id, views_added, "
-        "views_context, probability, eligible, block) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, "
-        "?)",
-        "titiIiiDti", identity, session->turn_id, purpose, l->llm_id, parent,
-        (int64_t)added, (int64_t)(session->context | added),
-        probability > 0 ? &probability : NULL, eligible, session->index / BLOCK_SESSIONS);
-    *id = store_last_id(p->store);
-    return s;
-}
-
-/* The eligible actions as JSON: [[llm, views_added, probability], ...]. */
-static enum status eligible_json(const struct planner *p,
-    const struct behaviour_action *actions, size_t n, struct buffer *out,
-    struct error *err)
-{
-    struct json *j = json_new_array();
-    int ok = j != NULL;
-    for (size_t i = 0; ok && i < n; i++) {
-        struct json *row = json_add_array(j);
-        ok = json_add_text(row, p->in.llms[p->in.actor_llm[actions[i].llm]].name) &&
-             json_add_int(row, actions[i].added) &&
-             json_add_number(row, actions[i].probability);
+    if (d->behaviour->needs_action) {
+        json_set_text(j, "llm", d->p.in.llms[d->p.in.actor_llm[d->action_llm]].name);
+        json_set_int(j, "views", d->action_views);
     }
-    enum status s = ok ? json_print(j, JSON_COMPACT, out, err) : error_nomem(err, 64);
-    json_free(j);
+    return plan_write_run(&d->p, d->script ? "scripted" : d->behaviour->name, j, err);
+}
+
+/* ---- a turn ---- */
+
+static struct tally_key key_of(const struct drawing *d,
+    const struct session_plan *session, int64_t turn, const struct behaviour_action *a)
+{
+    const struct plan_inputs *in = &d->p.in;
+    return (struct tally_key) { .task_id = in->prompts[session->prompts[turn]].task_id,
+        .previous_id =
+            turn ? in->llms[in->actor_llm[d->steps[turn - 1].actor]].llm_id : 0,
+        .llm_id = in->llms[in->actor_llm[a->llm]].llm_id,
+        .context = session->context,
+        .added = a->added };
+}
+
+/* Give the eligible actions the behaviour's probabilities. */
+static enum status weigh(struct drawing *d, const struct session_plan *session,
+    int64_t turn, struct behaviour_action *actions, size_t n, struct error *err)
+{
+    enum status s = OK;
+    int64_t *seen = calloc(n, sizeof *seen);
+    double *wanted = calloc(n, sizeof *wanted);
+    if (!seen || !wanted)
+        s = error_nomem(err, n * sizeof *wanted);
+    for (size_t i = 0; i < n && !s && d->behaviour->needs_seen; i++) {
+        struct tally_key key = key_of(d, session, turn, &actions[i]);
+        seen[i] = tally_of(&d->seen, &key);
+    }
+    if (!s && d->behaviour->needs_policy)
+        s = d->options->policy->weigh(d->options->policy->data, &d->p.in, d->steps,
+            (size_t)turn + 1, actions, n, wanted, err);
+    const struct behaviour_choice choice = { .context = session->context,
+        .seen = seen,
+        .wanted = wanted,
+        .epsilon = d->epsilon,
+        .greedy = d->greedy,
+        .llm = d->action_llm,
+        .views = d->action_views };
+    if (!s)
+        s = d->behaviour->weigh(&choice, actions, n, err);
+    free(seen);
+    free(wanted);
+    return s;
+}
+
+/* A scripted action becomes the only one. */
+static enum status follow_script(struct drawing *d, const struct session_plan *session,
+    const struct plan_script_session *scripted, int64_t turn,
+    struct behaviour_action *actions, size_t n, size_t *chosen, struct error *err)
+{
+    const struct plan_inputs *in = &d->p.in;
+    const struct plan_script_action *wanted = &scripted->actions[turn];
+    *chosen = n;
+    for (size_t i = 0; i < n; i++) {
+        int is_it = in->actor_llm[actions[i].llm] == wanted->llm &&
+                    actions[i].added == (wanted->views & ~session->context);
+        actions[i].probability = is_it;
+        *chosen = is_it ? i : *chosen;
+    }
+    if (*chosen < n)
+        return OK;
+    return error_set(err, E_ARG,
+        "%s line %d, turn %lld: llm %s does not offer these views here; the recipe's "
+        "actions say what it offers",
+        in->recipe->sessions.script, scripted->line, (long long)turn,
+        in->llms[wanted->llm].name);
+}
+
+/* The action that continues the dialogue: scripted, or drawn by the behaviour. */
+static enum status choose_action(struct drawing *d, const struct session_plan *session,
+    const struct plan_script_session *scripted, int64_t turn,
+    struct behaviour_action *actions, size_t n, size_t *chosen, struct error *err)
+{
+    if (scripted && scripted->actions)
+        return follow_script(d, session, scripted, turn, actions, n, chosen, err);
+    enum status s = weigh(d, session, turn, actions, n, err);
+    struct rng rng;
+    rng_init(&rng, (uint64_t)d->p.seed, "plan/path",
+        (uint64_t)session->index << 16 | (uint64_t)turn);
+    *chosen = s ? 0 : behaviour_draw(actions, n, &rng);
     return s;
 }
 
 /* Other actions of the turn, each included with the same probability. */
-static enum status plan_fan_out(struct planner *p, struct session_plan *session,
+static enum status plan_fan_out(struct drawing *d, struct session_plan *session,
     int64_t turn, const struct behaviour_action *actions, size_t n, size_t chosen,
     struct error *err)
 {
     size_t others = n - 1;
     size_t m =
-        p->fan_out < 0 || (uint64_t)p->fan_out > others ? others : (size_t)p->fan_out;
+        d->fan_out < 0 || (uint64_t)d->fan_out > others ? others : (size_t)d->fan_out;
     if (!m)
         return OK;
     size_t *scratch = calloc(2 * others, sizeof *scratch);
@@ -152,114 +180,53 @@ static enum status plan_fan_out(struct planner *p, struct session_plan *session,
         return error_nomem(err, 2 * others * sizeof *scratch);
     size_t *picked = scratch + others;
     struct rng rng;
-    rng_init(&rng, (uint64_t)p->seed, "plan/fan_out",
+    rng_init(&rng, (uint64_t)d->p.seed, "plan/fan_out",
         (uint64_t)session->index << 16 | (uint64_t)turn);
     rng_sample(&rng, others, m, scratch, picked);
     enum status s = OK;
     for (size_t i = 0; i < m && !s; i++) {
         const struct behaviour_action *a = &actions[picked[i] + (picked[i] >= chosen)];
-        int64_t id;
-        char identity[HASH_HEX];
-        s = insert_call(p, session, turn, "fan_out", p->in.actor_llm[a->llm], a->added,
-            (double)m / (double)others, NULL, &id, identity, err);
-        p->counts->fan_out++;
+        struct tally_key key = key_of(d, session, turn, a);
+        s = plan_write_fan_out(
+            &d->p, session, turn, a, (double)m / (double)others, err);
+        if (!s && d->behaviour->needs_seen)
+            s = tally_add(&d->seen, &key, err);
     }
     free(scratch);
     return s;
 }
 
-static enum status plan_references(
-    struct planner *p, struct session_plan *session, int64_t turn, struct error *err)
-{
-    enum status s = OK;
-    for (size_t i = 0; i < p->in.n_llms && !s; i++) {
-        const struct llm *llm = &p->in.llms[i];
-        if (llm->role != LLM_REFERENCE)
-            continue;
-        int n_views = __builtin_popcount(p->in.all_views);
-        if (llm->max_images >= 0 && llm->max_images < n_views)
-            return error_set(err, E_ARG,
-                "llm %s: the reference sees all %d views, but it accepts %d images",
-                llm->name, n_views, llm->max_images);
-        int64_t id;
-        char identity[HASH_HEX];
-        s = insert_call(p, session, turn, "reference", i,
-            p->in.all_views & ~session->context, 0, NULL, &id, identity, err);
-        p->counts->reference++;
-    }
-    return s;
-}
-
-/* The action that continues the dialogue: scripted, or drawn by the behaviour. */
-static enum status choose_action(struct planner *p, const struct session_plan *session,
-    int64_t turn, const struct behaviour_action *actions, size_t n, size_t *chosen,
-    struct error *err)
-{
-    const struct plan_script_action *wanted =
-        session->scripted && session->scripted->actions
-            ? &session->scripted->actions[turn]
-            : NULL;
-    if (!wanted) {
-        struct rng rng;
-        rng_init(&rng, (uint64_t)p->seed, "plan/path",
-            (uint64_t)session->index << 16 | (uint64_t)turn);
-        *chosen = behaviour_draw(actions, n, &rng);
-        return OK;
-    }
-    for (*chosen = 0; *chosen < n; ++*chosen) {
-        const struct behaviour_action *a = &actions[*chosen];
-        if (p->in.actor_llm[a->llm] == wanted->llm &&
-            a->added == (wanted->views & ~session->context))
-            return OK;
-    }
-    return error_set(err, E_ARG,
-        "%s line %d, turn %lld: llm %s does not offer these views here; the recipe's "
-        "actions "
-        "say what it offers",
-        p->in.recipe->sessions.script, session->scripted->line, (long long)turn,
-        p->in.llms[wanted->llm].name);
-}
-
-static enum status plan_turn(
-    struct planner *p, struct session_plan *session, int64_t turn, struct error *err)
+static enum status plan_turn(struct drawing *d, struct session_plan *session,
+    const struct plan_script_session *scripted, int64_t turn, struct error *err)
 {
     struct behaviour_action *actions = NULL;
     size_t n = 0, chosen = 0;
-    struct buffer eligible;
-    buffer_init(&eligible, ELIGIBLE_MAX);
-    enum status s = store_run(p->store, err,
-        "INSERT INTO turn (session_id, position, prompt_id) VALUES (?, ?, ?)", "iii",
-        session->session_id, turn, p->in.prompts[session->prompts[turn]].prompt_id);
-    if (s)
-        return s;
-    session->turn_id = store_last_id(p->store);
-    s = behaviour_m4a1(p->in.actors, p->in.n_actors, session->context,
-        p->in.recipe->history.keep_images, &actions, &n, err);
+    d->steps[turn] =
+        (struct plan_step) { .task = d->p.in.prompts[session->prompts[turn]].task };
+    enum status s = plan_write_turn(&d->p, session, turn, err);
     if (!s)
-        s = choose_action(p, session, turn, actions, n, &chosen, err);
+        s = plan_eligible(&d->p, session->context, &actions, &n, err);
     if (!s)
-        s = eligible_json(p, actions, n, &eligible, err);
+        s = choose_action(d, session, scripted, turn, actions, n, &chosen, err);
     if (!s)
-        s = plan_fan_out(p, session, turn, actions, n, chosen, err);
+        s = plan_fan_out(d, session, turn, actions, n, chosen, err);
     if (!s)
-        s = plan_references(p, session, turn, err);
-    int64_t id = 0;
-    char identity[HASH_HEX];
-    if (!s) {
-        const struct behaviour_action *a = &actions[chosen];
-        int scripted = session->scripted && session->scripted->actions;
-        s = insert_call(p, session, turn, "path", p->in.actor_llm[a->llm], a->added,
-            scripted ? 1 : a->probability, buffer_str(&eligible), &id, identity, err);
-        session->context |= a->added;
+        s = plan_write_references(&d->p, session, turn, err);
+    if (!s && d->behaviour->needs_seen) {
+        struct tally_key key = key_of(d, session, turn, &actions[chosen]);
+        s = tally_add(&d->seen, &key, err);
     }
-    session->parent_id = id;
-    memcpy(session->parent, identity, sizeof identity);
-    p->counts->path++;
-    p->counts->turns++;
-    buffer_release(&eligible);
+    if (!s) {
+        s = plan_write_path(&d->p, session, turn, actions, n, chosen, err);
+        d->steps[turn].actor = actions[chosen].llm;
+        d->steps[turn].added = actions[chosen].added;
+        d->steps[turn].context = session->context;
+    }
     free(actions);
     return s;
 }
+
+/* ---- a session ---- */
 
 /* Draw a scene and as many different prompts that suit it as the session has turns. */
 static enum status draw_session(
@@ -299,101 +266,102 @@ static enum status draw_session(
     return s;
 }
 
-static enum status plan_session(struct planner *p, int64_t index, struct error *err)
+static enum status plan_session(struct drawing *d, int64_t index, struct error *err)
 {
-    struct session_plan session = { .index = index };
+    const struct plan_script_session *scripted =
+        d->script ? &d->script->sessions[index] : NULL;
+    struct session_plan session = { .index = index, .block = plan_block(index) };
     size_t max_turns =
-        p->script ? p->script->max_turns : (size_t)p->in.recipe->sessions.max_turns;
+        d->script ? d->script->max_turns : (size_t)d->p.in.recipe->sessions.max_turns;
     session.prompts = calloc(max_turns + 1, sizeof *session.prompts);
-    if (!session.prompts)
-        return error_nomem(err, max_turns * sizeof *session.prompts);
+    d->steps = calloc(max_turns + 1, sizeof *d->steps);
     enum status s = OK;
-    if (p->script) {
-        session.scripted = &p->script->sessions[index];
-        session.scene = session.scripted->scene;
-        session.n_turns = session.scripted->n_turns;
-        memcpy(session.prompts, session.scripted->prompts,
+    if (!session.prompts || !d->steps) {
+        s = error_nomem(err, max_turns * sizeof *d->steps);
+    } else if (scripted) {
+        session.scene = scripted->scene;
+        session.n_turns = scripted->n_turns;
+        memcpy(session.prompts, scripted->prompts,
             session.n_turns * sizeof *session.prompts);
     } else {
-        s = draw_session(p, &session, err);
+        s = draw_session(&d->p, &session, err);
     }
     if (!s)
-        s = identify_session(p, &session, err);
-    if (!s)
-        s = store_run(p->store, err,
-            "INSERT INTO session (identity, scene_id, at_ms, plan_id, plan_index) VALUES "
-            "(?, ?, ?, ?, ?)",
-            "tiiii", session.identity, session.scene->scene_id, session.scene->at_ms,
-            p->plan_id, index);
-    session.session_id = store_last_id(p->store);
+        s = plan_write_session(&d->p, &session, err);
     for (size_t t = 0; t < session.n_turns && !s; t++)
-        s = plan_turn(p, &session, (int64_t)t, err);
-    p->counts->sessions++;
+        s = plan_turn(d, &session, scripted, (int64_t)t, err);
     free(session.prompts);
+    free(d->steps);
+    d->steps = NULL;
     return s;
 }
 
-static enum status check_inputs(const struct planner *p, struct error *err)
+static enum status plan_all(struct drawing *d, struct error *err)
 {
-    const struct plan_inputs *in = &p->in;
-    if (!in->n_scenes)
-        return error_set(err, E_ARG,
-            "the store has no scene with a frame of every view (%d views); m4a1 ingest "
-            "adds "
-            "scenes, and m4a1 check names incomplete ones",
-            __builtin_popcount(in->all_views));
-    if (!in->n_actors)
-        return error_set(err, E_ARG, "the recipe has no local and no cloud llm");
-    return OK;
-}
-
-static enum status plan_all(struct planner *p, struct error *err)
-{
-    int64_t n = p->script                     ? (int64_t)p->script->n_sessions
-                : p->options->n_sessions >= 0 ? p->options->n_sessions
+    struct planner *p = &d->p;
+    int64_t n = d->script                     ? (int64_t)d->script->n_sessions
+                : d->options->n_sessions >= 0 ? d->options->n_sessions
                                               : p->in.recipe->sessions.n;
     int64_t first;
+    // Sessions that a fill added are numbered apart, so that sessions.n means the drawn.
     enum status s = store_int(p->store, -1, &first, err,
         "SELECT max(plan_index) FROM session JOIN plan USING (plan_id) WHERE seed = ? "
-        "AND "
-        "(behaviour = 'scripted') = ?",
-        "ii", p->seed, (int64_t)(p->script != NULL));
+        "AND (behaviour = 'scripted') = ? AND behaviour <> 'fill'",
+        "ii", p->seed, (int64_t)(d->script != NULL));
     first++;
     p->counts->sessions_before = first;
+    if (!s && first < n && d->behaviour->needs_seen)
+        s = tally_load(p->store, &d->seen, err);
     if (!s && first < n)
-        s = insert_plan(p, err);
-    progress_total(p->options->progress, n - first);
+        s = write_run(d, err);
+    progress_total(d->options->progress, n - first);
     for (int64_t i = first; i < n && !s; i++) {
-        s = plan_session(p, i, err);
-        progress_step(p->options->progress, 1, NULL);
+        s = plan_session(d, i, err);
+        progress_step(d->options->progress, 1, NULL);
     }
     return s;
+}
+
+static enum status check_scenes(const struct plan_inputs *in, struct error *err)
+{
+    return in->n_scenes
+               ? OK
+               : error_set(err, E_ARG,
+                     "the store has no scene with a frame of every view (%d views); m4a1 "
+                     "ingest adds scenes, and m4a1 check names incomplete ones",
+                     __builtin_popcount(in->all_views));
 }
 
 enum status plan_make(struct store *store, const struct plan_options *options,
     struct plan_counts *counts, struct error *err)
 {
-    *counts = (struct plan_counts) { 0 };
-    struct planner p = { .store = store, .options = options, .counts = counts };
-    enum status s = plan_inputs_load(store, &p.in, err);
-    if (s)
-        return s;
-    p.seed = options->seed >= 0 ? options->seed : (int64_t)p.in.recipe->sessions.seed;
-    p.fan_out = options->fan_out >= -1 ? options->fan_out : p.in.recipe->plan.fan_out;
-    s = check_inputs(&p, err);
-    if (!s && p.in.recipe->sessions.script)
-        s = plan_script_load(p.in.recipe->sessions.script, &p.in, &p.script, err);
-    counts->instants = (int64_t)p.in.n_scenes;
-    for (size_t i = 0; i < p.in.n_scenes; i++)
-        counts->scenes += !i || p.in.scenes[i].scene_id != p.in.scenes[i - 1].scene_id;
+    struct drawing d = { .options = options };
+    int64_t last_call = 0;
+    enum status s = planner_open(&d.p, store, options, counts, err);
+    if (!s)
+        s = check_scenes(&d.p.in, err);
+    if (!s)
+        s = choose_behaviour(&d, err);
+    if (!s) {
+        d.fan_out =
+            options->fan_out >= -1 ? options->fan_out : d.p.in.recipe->plan.fan_out;
+        if (d.p.in.recipe->sessions.script)
+            s = plan_script_load(
+                d.p.in.recipe->sessions.script, &d.p.in, &d.script, err);
+    }
     if (!s)
         s = store_begin(store, err);
     if (!s)
-        s = plan_all(&p, err);
+        s = plan_last_call(store, &last_call, err);
+    if (!s)
+        s = plan_all(&d, err);
+    if (!s && options->estimate)
+        s = plan_estimate(store, &d.p.in, last_call, options->estimate, err);
     if (!s && !options->dry_run)
         s = store_commit(store, err);
     store_rollback(store);
-    plan_script_free(p.script);
-    plan_inputs_release(&p.in);
+    plan_script_free(d.script);
+    tally_release(&d.seen);
+    planner_release(&d.p);
     return s;
 }

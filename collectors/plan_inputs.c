@@ -75,7 +75,7 @@ static enum status load_prompts(
 {
     struct query *q;
     enum status s = query_open(store,
-        "SELECT p.prompt_id, p.name, k.name, p.text, p.needs FROM prompt p JOIN task k "
+        "SELECT p.prompt_id, p.name, k.name, p.text, p.needs, p.task_id FROM prompt p JOIN task k "
         "USING (task_id) WHERE p.retired_ms IS NULL ORDER BY p.prompt_id",
         &q, err);
     if (s)
@@ -90,6 +90,7 @@ static enum status load_prompts(
         struct plan_prompt *p = &grown[in->n_prompts++];
         const char *id = query_text(q, 1);
         *p = (struct plan_prompt) { .prompt_id = query_int(q, 0),
+            .task_id = query_int(q, 5),
             .id = id ? text_copy(id) : NULL,
             .task = text_copy(query_text(q, 2)),
             .text = text_copy(query_text(q, 3)) };
@@ -141,8 +142,7 @@ static enum status load_scenes(
     return s;
 }
 
-/* A recipe's set of views in the store's positions. */
-static uint32_t to_positions(const struct plan_inputs *in, uint32_t set)
+uint32_t plan_inputs_positions(const struct plan_inputs *in, uint32_t set)
 {
     uint32_t positions = 0;
     for (size_t i = 0; i < in->recipe->n_views; i++) {
@@ -188,7 +188,7 @@ static enum status list_sets(struct plan_inputs *in, const struct llm *llm,
     actor->n_sets = n;
     uint32_t subset = 0;
     for (size_t i = 0; i < n; i++) {
-        actor->sets[i] = all ? subset : to_positions(in, listed->sets[i]);
+        actor->sets[i] = all ? subset : plan_inputs_positions(in, listed->sets[i]);
         subset = (subset - in->all_views) & in->all_views; /* the next subset */
     }
     return OK;
@@ -259,6 +259,14 @@ void plan_inputs_release(struct plan_inputs *in)
     free(in->prompts);
     free(in->tags);
     *in = (struct plan_inputs) { 0 };
+}
+
+size_t plan_inputs_actor(const struct plan_inputs *in, int64_t llm_id)
+{
+    size_t i = 0;
+    while (i < in->n_actors && in->llms[in->actor_llm[i]].llm_id != llm_id)
+        i++;
+    return i;
 }
 
 int plan_prompt_suits(const struct plan_prompt *prompt, const struct plan_scene *scene)

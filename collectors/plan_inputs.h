@@ -16,7 +16,7 @@ struct plan_scene {
 };
 
 struct plan_prompt {
-    int64_t prompt_id;
+    int64_t prompt_id, task_id;
     char *id; /* the recipe's name for it; NULL = none */
     char *task, *text;
     uint64_t needs;
@@ -42,6 +42,12 @@ struct plan_inputs {
 MUST_CHECK enum status plan_inputs_load(
     struct store *store, struct plan_inputs *in, struct error *err);
 void plan_inputs_release(struct plan_inputs *in);
+
+/* A recipe's set of views in the store's positions. */
+uint32_t plan_inputs_positions(const struct plan_inputs *in, uint32_t set);
+
+/* The actor of this row of llm, or in->n_actors where it is none. */
+size_t plan_inputs_actor(const struct plan_inputs *in, int64_t llm_id);
 
 /* True where every tag that the prompt needs is one of the scene's. */
 int plan_prompt_suits(const struct plan_prompt *prompt, const struct plan_scene *scene);

@@ -65,6 +65,8 @@ void recipe_free(struct recipe *recipe)
     free(recipe->frames.at_s);
     free(recipe->sessions.script);
     free(recipe->plan.behaviour);
+    free(recipe->plan.policy);
+    free(recipe->plan.action_llm);
     free(recipe->annotate.judge_template);
     free(recipe->split.group);
     free(recipe);
@@ -155,6 +157,7 @@ enum status recipe_parse(const char *name, const char *folder, const char *text,
         recipe_read_llms(&r);
         recipe_read_prices(&r);
         recipe_read_actions(&r);
+        recipe_read_plan(&r);
         if (r.out_of_memory)
             s = error_nomem(err, len);
         else if (r.n_problems)

@@ -46,6 +46,15 @@ struct recipe_actions {
     size_t n_sets;
 };
 
+/* What a data set shall hold at least (docs/planning.md); 0 = no minimum. */
+struct recipe_minima {
+    int64_t per_cell;   /* answers a task, turn, set of views in context and llm */
+    int64_t per_action; /* answers a task, llm and set of added views */
+    int64_t per_state;  /* different actions a state */
+    int64_t per_prompt; /* answers a prompt */
+};
+struct recipe_minima recipe_minima_default(void);
+
 struct recipe {
     char *path; /* the file, for messages */
     char *name;
@@ -86,9 +95,17 @@ struct recipe {
     size_t n_actions;
 
     struct {
-        char *behaviour; /* "m4a1" */
-        int64_t fan_out; /* other actions a turn; -1 = all */
-        double max_usd;  /* < 0 = no cap */
+        char *behaviour;       /* "m4a1", "uniform", "balanced", "policy", "fixed" */
+        char *policy;          /* "policy": the file; else NULL */
+        double epsilon;        /* "policy": share of uniform choices */
+        int greedy;            /* "policy": its best action, not its probabilities */
+        char *action_llm;      /* "fixed": who answers every turn; else NULL */
+        uint32_t action_views; /* "fixed": bit i = views[i] of the recipe */
+        int64_t fan_out;       /* other actions a turn; -1 = all */
+        int64_t samples;       /* times that each action is asked */
+        double anchors;        /* share of old calls asked again beside a new llm */
+        struct recipe_minima minima;
+        double max_usd; /* < 0 = no cap */
     } plan;
     struct {
         char *judge_template; /* text; NULL = the built-in one */

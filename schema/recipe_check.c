@@ -1,5 +1,5 @@
 /* recipe_check.c - the recipe's terms: views, frames, tasks, prompts, sessions, history,
- * plan, annotate, split.  The llms have their own file.
+ * annotate, split.  The llms and the plan have their own files.
  *
  * Every function fills its part of r->recipe and reports what does not fit; where a
  * value is wrong the part keeps its default, so that the later ones can be checked. */
@@ -329,31 +329,6 @@ static void check_history(struct recipe_reader *r)
             1000, -1, "earlier turns that are sent (null = all)");
 }
 
-static void check_plan(struct recipe_reader *r)
-{
-    static const char *const keys[] = { "behaviour", "fan_out", "max_usd" };
-    static const char *const behaviours[] = { "m4a1" };
-    struct recipe *recipe = r->recipe;
-    const struct json *plan = recipe_object(
-        r, r->root, "", "plan", 0, "an object {\"behaviour\", \"fan_out\", \"max_usd\"}");
-    recipe->plan.behaviour = recipe_copy(r, behaviours[0]);
-    recipe->plan.max_usd = -1;
-    recipe_known_keys(r, plan, "plan", keys, COUNT_OF(keys));
-    if (json_get(plan, "behaviour"))
-        (void)recipe_choice(
-            r, json_get(plan, "behaviour"), "plan.behaviour", behaviours, 1);
-    const struct json *fan_out = json_get(plan, "fan_out");
-    if (text_equal(json_text(fan_out, NULL), "all"))
-        recipe->plan.fan_out = -1;
-    else if (fan_out)
-        recipe->plan.fan_out = recipe_int(r, fan_out, "plan.fan_out", 0, MAX_SESSIONS, 0,
-            "other actions a turn (or \"all\")");
-    const struct json *usd = json_get(plan, "max_usd");
-    if (usd && !json_is_null(usd))
-        recipe->plan.max_usd = recipe_number(
-            r, usd, "plan.max_usd", 0, 1e6, -1, "the spending cap in USD (null = none)");
-}
-
 /* What a judge is asked has places for what it compares; a text without them would have
  * every answer judged unseen. */
 static void check_template(struct recipe_reader *r, const char *template)
@@ -433,7 +408,6 @@ void recipe_check(struct recipe_reader *r)
     check_prompts(r);
     check_sessions(r);
     check_history(r);
-    check_plan(r);
     check_annotate(r);
     check_split(r);
 }

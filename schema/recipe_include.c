@@ -181,13 +181,13 @@ static struct json *part(struct json *object, const char *key)
     return (struct json *)json_get(object, key);
 }
 
-/* A script of sessions stays a file; its name is made absolute, so that the store's
- * copy of the recipe finds it from anywhere. */
-static void include_script(struct recipe_reader *r)
+/* A script of sessions and a policy stay files; the name is made absolute, so that the
+ * store's copy of the recipe finds it from anywhere. */
+static void keep_file(struct recipe_reader *r, const char *object, const char *key)
 {
-    const char *path = "sessions.script";
-    struct json *sessions = part(r->root, "sessions");
-    const struct json *j = json_get(sessions, "script");
+    char path[RECIPE_PATH];
+    struct json *parent = part(r->root, object);
+    const struct json *j = json_get(parent, key);
     if (!json_is_string(j) || !*json_text(j, "") || !r->folder)
         return;
     char *file = resolve(r, json_text(j, ""));
@@ -195,10 +195,11 @@ static void include_script(struct recipe_reader *r)
     if (!file) {
         r->out_of_memory = 1;
     } else if (!absolute || file_is_folder(absolute)) {
-        recipe_wrong(r, path, j, "the name of a file that is there");
+        recipe_wrong(r, recipe_path(path, object, key), j,
+            "the name of a file that is there");
     } else if (strcmp(absolute, json_text(j, "")) != 0) {
-        json_remove(sessions, "script");
-        if (!json_set_text(sessions, "script", absolute))
+        json_remove(parent, key);
+        if (!json_set_text(parent, key, absolute))
             r->out_of_memory = 1;
         r->included = 1;
     }
@@ -246,6 +247,7 @@ enum status recipe_include(struct recipe_reader *r, const char *name, const char
         include_list(r, r->root, json_get(r->root, "prices"), "prices", "prices",
             "a file of prices");
     include_texts(r);
-    include_script(r);
+    keep_file(r, "sessions", "script");
+    keep_file(r, "plan", "policy");
     return r->out_of_memory ? error_nomem(err, len) : OK;
 }

@@ -155,8 +155,8 @@ void recipe_read_prices(struct recipe_reader *r)
 
 /* ---- actions ---- */
 
-/* "side+overhead" as a set of views; views that are not there are told. */
-static uint32_t read_set(struct recipe_reader *r, const struct json *j, const char *path)
+uint32_t recipe_read_set(
+    struct recipe_reader *r, const struct json *j, const char *path)
 {
     const struct recipe *recipe = r->recipe;
     const char *s = json_text(j, "");
@@ -206,7 +206,7 @@ static void read_sets(struct recipe_reader *r, const struct json *list, const ch
             continue;
         }
         size_t before = r->n_problems;
-        uint32_t set = read_set(r, j, sub);
+        uint32_t set = recipe_read_set(r, j, sub);
         if (r->n_problems != before)
             continue;
         for (size_t k = 0; k < out->n_sets; k++)

@@ -111,9 +111,14 @@ MUST_CHECK enum status recipe_parse(const char *name, const char *folder,
 MUST_CHECK enum status recipe_include(struct recipe_reader *r, const char *name,
     const char *text, size_t len, struct error *err);
 
-void recipe_check(struct recipe_reader *r);     /* all but the next three */
+void recipe_check(struct recipe_reader *r);     /* all but the next ones */
 void recipe_read_llms(struct recipe_reader *r); /* llms and the system prompt */
 void recipe_read_prices(struct recipe_reader *r);
 void recipe_read_actions(struct recipe_reader *r);
+void recipe_read_plan(struct recipe_reader *r);
+
+/* "side+front" as a set of the recipe's views; what is wrong is told, and gives 0. */
+uint32_t recipe_read_set(
+    struct recipe_reader *r, const struct json *j, const char *path);
 
 #endif

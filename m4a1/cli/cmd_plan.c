@@ -52,8 +52,9 @@ static enum status print_counts(
 
 static enum status run(struct cli *cli, struct error *err)
 {
-    struct plan_options plan = { .fan_out = -2, .dry_run = cli_flag(cli, "dry-run") };
+    struct plan_options plan = plan_options_init();
     struct plan_counts counts;
+    plan.dry_run = cli_flag(cli, "dry-run");
     enum status s = cli_int(cli, "sessions", -1, 0, 100000000, &plan.n_sessions, err);
     if (!s)
         s = cli_int(cli, "seed", -1, 0, INT64_MAX, &plan.seed, err);

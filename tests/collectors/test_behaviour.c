@@ -34,7 +34,7 @@ static void the_published_rule(void **state)
     struct behaviour_llm llms[] = { { 0, 0, text_only, 1 }, { 1, -1, all_subsets, 8 } };
     struct behaviour_action *a;
     size_t n;
-    assert_int_equal(behaviour_m4a1(llms, 2, 0, 1, &a, &n, NULL), OK);
+    assert_int_equal(behaviour_eligible(llms, 2, 0, 1, &a, &n, NULL), OK);
     assert_int_equal(n, 9);
     assert_near(probability_of(a, n, 0, 0), 0.5);
     assert_near(probability_of(a, n, 1, 0), 0.125);
@@ -43,7 +43,7 @@ static void the_published_rule(void **state)
     free(a);
 
     /* View 1 is up: a drawn set that holds it adds only the rest. */
-    assert_int_equal(behaviour_m4a1(llms, 2, 2, 1, &a, &n, NULL), OK);
+    assert_int_equal(behaviour_eligible(llms, 2, 2, 1, &a, &n, NULL), OK);
     assert_int_equal(n, 5);
     assert_near(probability_of(a, n, 1, 0), 0.125 + 0.125 / 3);
     assert_near(probability_of(a, n, 1, 1), 0.125 / 3 + 0.125 / 3);
@@ -51,7 +51,7 @@ static void the_published_rule(void **state)
     free(a);
 
     /* All are up: nothing can be added. */
-    assert_int_equal(behaviour_m4a1(llms, 2, 7, 1, &a, &n, NULL), OK);
+    assert_int_equal(behaviour_eligible(llms, 2, 7, 1, &a, &n, NULL), OK);
     assert_int_equal(n, 2);
     assert_near(probability_of(a, n, 1, 0), 0.5);
     free(a);
@@ -63,22 +63,22 @@ static void limits_on_images_take_actions_away(void **state)
     struct behaviour_llm llms[] = { { 0, 1, all_subsets, 8 }, { 1, 2, all_subsets, 8 } };
     struct behaviour_action *a;
     size_t n;
-    assert_int_equal(behaviour_m4a1(llms, 2, 0, 1, &a, &n, NULL), OK);
+    assert_int_equal(behaviour_eligible(llms, 2, 0, 1, &a, &n, NULL), OK);
     assert_int_equal(n, 4 + 7);
     assert_near(probability_of(a, n, 0, 1), 0.5 / 2 / 3);
     assert_near(probability_of(a, n, 1, 7), 0);
     free(a);
     /* Two views up: the local llm cannot be sent this dialogue any more. */
-    assert_int_equal(behaviour_m4a1(llms, 2, 3, 1, &a, &n, NULL), OK);
+    assert_int_equal(behaviour_eligible(llms, 2, 3, 1, &a, &n, NULL), OK);
     assert_int_equal(n, 1);
     assert_near(probability_of(a, n, 1, 0), 1);
     free(a);
     /* It can when earlier views are not sent again. */
-    assert_int_equal(behaviour_m4a1(llms, 2, 3, 0, &a, &n, NULL), OK);
+    assert_int_equal(behaviour_eligible(llms, 2, 3, 0, &a, &n, NULL), OK);
     assert_true(probability_of(a, n, 0, 4) > 0);
     free(a);
     struct error err = ERROR_INIT;
-    assert_int_equal(behaviour_m4a1(llms, 1, 3, 1, &a, &n, &err), E_ARG);
+    assert_int_equal(behaviour_eligible(llms, 1, 3, 1, &a, &n, &err), E_ARG);
     assert_null(a);
 }
 
@@ -91,7 +91,7 @@ static void several_llms_share_their_role(void **state)
         struct behaviour_action *a;
         size_t n;
         double sum = 0;
-        assert_int_equal(behaviour_m4a1(llms, 4, context, 1, &a, &n, NULL), OK);
+        assert_int_equal(behaviour_eligible(llms, 4, context, 1, &a, &n, NULL), OK);
         for (size_t i = 0; i < n; i++)
             sum += a[i].probability;
         assert_near(sum, 1);
@@ -107,7 +107,7 @@ static void draws_follow_the_probabilities(void **state)
     struct behaviour_llm llms[] = { { 0, 0, text_only, 1 }, { 1, -1, all_subsets, 8 } };
     struct behaviour_action *a;
     size_t n;
-    assert_int_equal(behaviour_m4a1(llms, 2, 2, 1, &a, &n, NULL), OK);
+    assert_int_equal(behaviour_eligible(llms, 2, 2, 1, &a, &n, NULL), OK);
     enum { N = 100000 };
     int count[16] = { 0 };
     struct rng rng;

@@ -138,9 +138,9 @@ static int tear_down(void **state)
 
 static struct plan_counts plan(int64_t n_sessions, int dry_run)
 {
-    struct plan_options options = {
-        .n_sessions = n_sessions, .seed = -1, .fan_out = -2, .dry_run = dry_run
-    };
+    struct plan_options options = plan_options_init();
+    options.n_sessions = n_sessions;
+    options.dry_run = dry_run;
     struct plan_counts counts;
     struct error err = ERROR_INIT;
     if (plan_make(store, &options, &counts, &err) != OK)
@@ -150,7 +150,7 @@ static struct plan_counts plan(int64_t n_sessions, int dry_run)
 
 static void refuses(enum status expected, const char *message)
 {
-    struct plan_options options = { .n_sessions = -1, .seed = -1, .fan_out = -2 };
+    struct plan_options options = plan_options_init();
     struct plan_counts counts;
     struct error err = ERROR_INIT;
     assert_int_equal(plan_make(store, &options, &counts, &err), expected);

@@ -167,7 +167,7 @@ enum status engine_settle(struct engine *e, struct job *job, struct error *err)
     struct lane *lane = job->lane;
     const char *headers = buffer_str(&job->exchange.headers);
     enum failure failure = job->answer.failure;
-    int64_t asked = retry_exhausted_ns(headers);
+    int64_t asked = retry_exhausted_ns(headers, clock_wall_ms());
     if (failure == FAILURE_RATE_LIMIT && retry_after_ns(headers, clock_wall_ms()) > asked)
         asked = retry_after_ns(headers, clock_wall_ms());
     e->n_in_flight--;

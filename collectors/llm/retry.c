@@ -111,21 +111,57 @@ static int64_t duration_ns(const char *s)
     return seconds_to_ns(total);
 }
 
-int64_t retry_exhausted_ns(const char *headers)
+/* "2026-11-22T10:00:00Z", with a fraction or an offset; -1 where it is none. */
+static int64_t until_ns(const char *s, int64_t now_wall_ms)
 {
-    static const char *const names[][2] = {
-        { "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests" },
-        { "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens" },
+    struct tm tm;
+    memset(&tm, 0, sizeof tm);
+    const char *rest = strptime(s, "%Y-%m-%dT%H:%M:%S", &tm);
+    if (!rest)
+        return -1;
+    double at_s = (double)timegm(&tm);
+    if (*rest == '.') { // a part of a second is waited for in full
+        rest += 1 + strspn(rest + 1, "0123456789");
+        at_s += 1;
+    }
+    memset(&tm, 0, sizeof tm);
+    if (*rest == '+' || *rest == '-') {
+        const char *end = strptime(rest + 1, "%H:%M", &tm);
+        if (!end || *end)
+            return -1;
+        at_s += (*rest == '+' ? -1 : 1) * (tm.tm_hour * 3600.0 + tm.tm_min * 60.0);
+    } else if (strcmp(rest, "Z") != 0) {
+        return -1;
+    }
+    double wait_s = at_s - (double)now_wall_ms / 1e3;
+    return wait_s < 0 ? 0 : seconds_to_ns(wait_s);
+}
+
+int64_t retry_exhausted_ns(const char *headers, int64_t now_wall_ms)
+{
+    static const struct {
+        const char *remaining, *reset;
+        int is_time;
+    } names[] = {
+        { "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests", 0 },
+        { "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens", 0 },
+        { "anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-reset",
+            1 },
+        { "anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset", 1 },
+        { "anthropic-ratelimit-input-tokens-remaining",
+            "anthropic-ratelimit-input-tokens-reset", 1 },
+        { "anthropic-ratelimit-output-tokens-remaining",
+            "anthropic-ratelimit-output-tokens-reset", 1 },
     };
     int64_t longest = 0;
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         char value[64];
-        if (!wire_header(headers, names[i][0], value, sizeof value) ||
+        if (!wire_header(headers, names[i].remaining, value, sizeof value) ||
             strcmp(value, "0") != 0)
             continue;
-        if (!wire_header(headers, names[i][1], value, sizeof value))
+        if (!wire_header(headers, names[i].reset, value, sizeof value))
             continue;
-        int64_t ns = duration_ns(value);
+        int64_t ns = names[i].is_time ? until_ns(value, now_wall_ms) : duration_ns(value);
         longest = ns > longest ? ns : longest;
     }
     return longest;

@@ -25,8 +25,11 @@ int64_t retry_after_ns(const char *headers, int64_t now_wall_ms);
 int64_t retry_wait_ns(
     int n_failed, const char *headers, int64_t now_wall_ms, struct rng *rng);
 
-/* How long the llm as a whole should pause because x-ratelimit-remaining-requests or
- * -tokens is 0, in ns, from the matching -reset header ("1s", "6m0s", "20ms"); 0 = not. */
-int64_t retry_exhausted_ns(const char *headers);
+/* How long the llm as a whole should pause because a header says that 0 requests or
+ * tokens remain, in ns; 0 = not.  Of OpenAI and those like it: x-ratelimit-remaining-
+ * requests and -tokens, with -reset- as a duration ("1s", "6m0s", "20ms").  Of Anthropic:
+ * anthropic-ratelimit-requests-remaining and of tokens, input-tokens and output-tokens,
+ * with -reset as a time (RFC 3339). */
+int64_t retry_exhausted_ns(const char *headers, int64_t now_wall_ms);
 
 #endif

@@ -70,7 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     answer_release(&a);
 
     int64_t after = retry_after_ns(headers, INT64_C(1792670400000));
-    if (after < -1 || retry_exhausted_ns(headers) < 0)
+    if (after < -1 || retry_exhausted_ns(headers, INT64_C(1792670400000)) < 0)
         abort();
     struct rng rng;
     rng_init(&rng, 1, "fuzz", 0);

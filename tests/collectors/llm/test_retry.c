@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "m4a1/base/text.h"
+
 #define MS INT64_C(1000000)
 #define NOON_MS INT64_C(1792670400000) /* 2026-10-22T12:00:00Z */
 
@@ -66,18 +68,37 @@ static void test_wait(void **state)
 static void test_exhausted(void **state)
 {
     (void)state;
-    assert_int_equal(retry_exhausted_ns("x-ratelimit-remaining-requests: 0\r\n"
-                                        "x-ratelimit-reset-requests: 6m0s\r\n"),
-        360 * SECOND_NS);
-    assert_int_equal(retry_exhausted_ns("x-ratelimit-remaining-tokens: 0\r\n"
-                                        "x-ratelimit-reset-tokens: 20ms\r\n"),
-        20 * MS);
-    assert_int_equal(retry_exhausted_ns("x-ratelimit-remaining-tokens: 7\r\n"
-                                        "x-ratelimit-reset-tokens: 20ms\r\n"),
-        0);
-    assert_int_equal(retry_exhausted_ns("x-ratelimit-remaining-tokens: 0\r\n"
-                                        "x-ratelimit-reset-tokens: later\r\n"),
-        0);
+    static const struct {
+        const char *headers;
+        int64_t ns;
+    } rows[] = {
+        { "x-ratelimit-remaining-requests: 0\r\nx-ratelimit-reset-requests: 6m0s\r\n",
+            360 * SECOND_NS },
+        { "x-ratelimit-remaining-tokens: 0\r\nx-ratelimit-reset-tokens: 20ms\r\n",
+            20 * MS },
+        { "x-ratelimit-remaining-tokens: 7\r\nx-ratelimit-reset-tokens: 20ms\r\n", 0 },
+        { "x-ratelimit-remaining-tokens: 0\r\nx-ratelimit-reset-tokens: later\r\n", 0 },
+        // Anthropic names a time; now is 2026-10-22T10:00:00Z.
+        { "anthropic-ratelimit-requests-remaining: 0\r\n"
+          "anthropic-ratelimit-requests-reset: 2026-10-22T10:00:07Z\r\n",
+            7 * SECOND_NS },
+        { "anthropic-ratelimit-input-tokens-remaining: 0\r\n"
+          "anthropic-ratelimit-input-tokens-reset: 2026-10-22T12:00:01.25+02:00\r\n",
+            2 * SECOND_NS },
+        { "anthropic-ratelimit-output-tokens-remaining: 0\r\n"
+          "anthropic-ratelimit-output-tokens-reset: 2026-10-22T09:59:00Z\r\n",
+            0 },
+        { "anthropic-ratelimit-tokens-remaining: 0\r\n"
+          "anthropic-ratelimit-tokens-reset: tomorrow\r\n",
+            0 },
+        { "anthropic-ratelimit-requests-remaining: 12\r\n"
+          "anthropic-ratelimit-requests-reset: 2026-10-22T10:00:07Z\r\n",
+            0 },
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        if (retry_exhausted_ns(rows[i].headers, INT64_C(1792663200000)) != rows[i].ns)
+            fail_msg("%s: %lld", rows[i].headers,
+                (long long)retry_exhausted_ns(rows[i].headers, INT64_C(1792663200000)));
 }
 
 int main(void)

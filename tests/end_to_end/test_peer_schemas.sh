@@ -19,19 +19,10 @@ for protocol in openai-chat azure-openai openai-responses; do
 done
 [ ${#speak[@]} -gt 0 ] || not_ok "the program speaks a protocol of OpenAI" "it knows: $known"
 
-# NAME<tab>WRONG lines from standard input, as results.
-verdicts()
-{
-    local name wrong
-    while IFS=$'\t' read -r name wrong; do
-        if [ -z "$wrong" ]; then ok "$name"; else not_ok "$name" "$wrong"; fi
-    done
-}
-
 # A validator that accepts a wrong request judges nothing.
 node "$PEERS/schemas.mjs" known "$schemas" >"$WORK/known" || not_ok "the schemas are read"
 check_equal "thirteen requests are known to be good or bad" "$(wc -l <"$WORK/known")" 13
-verdicts <"$WORK/known"
+peer_verdicts <"$WORK/known"
 
 mkdir "$WORK/case"
 peer_start capture.mjs "$WORK/captured" || exit 1
@@ -45,5 +36,5 @@ node "$PEERS/schemas.mjs" judge "$schemas" "$WORK/captured" | sort >"$WORK/judge
 check_equal "each is judged" "$(wc -l <"$WORK/judged")" "$calls"
 check_equal "among them some without an image, and with three" \
     "$(grep -oE ': [03] images' "$WORK/judged" | sort -u | tr '\n' ' ')" ": 0 images : 3 images "
-verdicts <"$WORK/judged"
+peer_verdicts <"$WORK/judged"
 done_testing

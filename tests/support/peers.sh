@@ -95,6 +95,22 @@ peer_protocols()
         sed -n 's/.*protocol: expected a protocol (\([^)]*\)), found.*/\1/p' | tr -d ' ' | tr ',' '\n'
 }
 
+# The protocols of tests/peers/protocols.mjs, one a line.
+peer_table()
+{
+    node -e 'import(process.argv[1]).then(m => console.log(Object.keys(m.protocols).join("\n")))' \
+        "$PEERS/protocols.mjs"
+}
+
+# peer_verdicts: lines "NAME<tab>WHAT IS WRONG" from standard input, as results.
+peer_verdicts()
+{
+    local name wrong
+    while IFS=$'\t' read -r name wrong; do
+        if [ -z "$wrong" ]; then ok "$name"; else not_ok "$name" "$wrong"; fi
+    done
+}
+
 # peer_scene DIR: a scene of three small pictures, one for each view of our recipes.
 peer_scene()
 {

@@ -6,7 +6,6 @@
 #include "collectors/engine.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -20,24 +19,8 @@
 
 #define CACHE_BYTES (64u << 20)
 #define LONGEST_NAP_NS INT64_C(100000000) /* so that Ctrl-C is seen soon */
-#define MAX_AHEAD 2                 /* rendered calls that wait for a slot, an llm */
-#define SIMULATOR_TOKEN "simulated" /* what the simulator gets to see for a key */
 #define DEFAULT_OUTPUT_TOKENS                                                            \
     32768 /* bound of an answer where no cap asks for a real one */
-
-void engine_options_init(struct engine_options *o)
-{
-    *o = (struct engine_options) {
-        .max_usd = -1,
-        .in_flight = 16,
-        .limit = -1,
-        .grace_s = 60,
-        .connect_timeout_s = 30,
-        .seed = 1,
-        .n_workers = 2,
-        .pace_rules = &pace_rules_default,
-    };
-}
 
 void engine_result_release(struct engine_result *r)
 {
@@ -46,255 +29,6 @@ void engine_result_release(struct engine_result *r)
     free(r->llms);
     r->llms = NULL;
     r->n_llms = 0;
-}
-
-/* ---- on other threads ----------------------------------------------------------- */
-
-static void post(struct job *job)
-{
-    struct engine *e = job->owner;
-    pthread_mutex_lock(&e->lock);
-    job->next = e->inbox;
-    e->inbox = job;
-    pthread_cond_signal(&e->mail);
-    pthread_mutex_unlock(&e->lock);
-}
-
-static void render_and_post(void *arg)
-{
-    job_render(arg);
-    post(arg);
-}
-
-static void read_and_post(void *arg)
-{
-    job_read(arg);
-    post(arg);
-}
-
-static void on_exchange_done(struct exchange *ex)
-{
-    struct job *job = ex->arg;
-    struct engine *e = job->owner;
-    // Without memory for a worker's job the engine reads the answer itself.
-    if (pool_submit(e->pool, read_and_post, job, NULL) != OK)
-        post(job);
-}
-
-/* ---- beginning calls ------------------------------------------------------------ */
-
-static void note_unsendable(struct engine *e, const struct error *why)
-{
-    struct engine_result *r = e->result;
-    log_error("%s", why->msg);
-    if (!r->n_unsendable++)
-        snprintf(r->first_unsendable, sizeof r->first_unsendable, "%s", why->msg);
-}
-
-/* A call that cannot be said is left alone: the rest of the plan goes on. */
-static enum status build(struct engine *e, struct job *job, int *ok, struct error *err)
-{
-    struct error why = ERROR_INIT;
-    enum status s =
-        dialogue_build(e->store, e->cache, job->call_id, job->llm, &job->dialogue, &why);
-    if (s == OK && job->llm->max_images >= 0 &&
-        dialogue_n_images(job->dialogue) > (size_t)job->llm->max_images)
-        s = error_set(&why, E_DATA, "call %lld has %zu images, but llm %s accepts %d",
-            (long long)job->call_id, dialogue_n_images(job->dialogue), job->llm->name,
-            job->llm->max_images);
-    *ok = s == OK;
-    if (s == E_DATA || s == E_NOT_FOUND) {
-        note_unsendable(e, &why);
-        return OK;
-    }
-    return s == OK ? OK : error_set(err, s, "%s", why.msg);
-}
-
-static enum status begin_call(
-    struct engine *e, struct lane *lane, const struct lane_retry *call, struct error *err)
-{
-    enum status s = lane_take(lane, e->store, call, err);
-    if (s != OK)
-        return s;
-    struct job *job = job_new();
-    if (!job)
-        return error_nomem(err, sizeof *job);
-    job->owner = e;
-    job->lane = lane;
-    job->llm = lane->llm;
-    job->protocol = lane->protocol;
-    job->call_id = call->call.call_id;
-    job->block = call->call.block;
-    job->order = call->call.order;
-    job->n_failed = call->n_failed;
-    job->is_fresh = call->is_fresh;
-    job->is_simulated = e->o->simulator_url != NULL;
-    job->picked_ns = clock_mono_ns();
-    int ok = 1;
-    if (!call->n_failed) // it may have failed in an earlier run
-        s = ledger_n_failed(e->store, job->call_id, &job->n_failed, err);
-    if (s == OK)
-        s = build(e, job, &ok, err);
-    if (s == OK && ok)
-        s = pool_submit(e->pool, render_and_post, job, err);
-    if (s != OK || !ok) {
-        job_free(job);
-        return s;
-    }
-    lane->n_ahead++;
-    e->n_away++;
-    return OK;
-}
-
-/* The lane whose next call comes first in the order over all llms. */
-static enum status pick_lane(
-    struct engine *e, struct lane **out, struct lane_retry *call, struct error *err)
-{
-    *out = NULL;
-    int64_t now = clock_mono_ns();
-    for (size_t i = 0; i < e->n_lanes; i++) {
-        struct lane *lane = &e->lanes[i];
-        struct lane_retry first;
-        int found = 0;
-        if (lane_is_closed(lane) || lane->n_ahead >= MAX_AHEAD)
-            continue;
-        enum status s = lane_peek(lane, e->store, now, &first, &found, err);
-        if (s != OK)
-            return s;
-        if (found && (!*out || ready_before(&first.call, &call->call))) {
-            *out = lane;
-            *call = first;
-        }
-    }
-    return OK;
-}
-
-static enum status begin_calls(struct engine *e, struct error *err)
-{
-    while (!e->is_stopping) {
-        struct lane *lane = NULL;
-        struct lane_retry call;
-        enum status s = pick_lane(e, &lane, &call, err);
-        if (s != OK || !lane)
-            return s;
-        s = begin_call(e, lane, &call, err);
-        if (s != OK)
-            return s;
-    }
-    return OK;
-}
-
-/* ---- sending -------------------------------------------------------------------- */
-
-/* Sets what the job reserves.  *fits is 0 where the cap has no room for it now. */
-static enum status reserve(
-    struct engine *e, struct lane *lane, struct job *job, int *fits, struct error *err)
-{
-    struct price price;
-    job->sent_ms = clock_wall_ms();
-    enum status s = ledger_price(e->store, job->llm->llm_id, job->sent_ms, &price, err);
-    if (s != OK)
-        return s;
-    job->reserved_pusd = -1;
-    *fits = 1;
-    if (!price.is_known)
-        return OK;
-    job->reserved_pusd =
-        price_most_pusd(&price, job->max_input_tokens, job->max_output_tokens);
-    if (e->cap_pusd < 0 || job->reserved_pusd == 0 ||
-        (job->reserved_pusd <= e->cap_pusd &&
-            e->spent_pusd <= e->cap_pusd - job->reserved_pusd))
-        return OK;
-    *fits = 0;
-    // While other attempts hold reservations, room may still come.
-    if (e->reserved_pusd == 0)
-        lane->is_capped = e->result->cap_reached = 1;
-    return OK;
-}
-
-static struct ready_call place_of(const struct job *job)
-{
-    return (struct ready_call) { job->call_id, job->block, job->order };
-}
-
-/* The lane that may send now and whose call comes first. */
-static enum status pick_sender(struct engine *e, struct lane **out, struct error *err)
-{
-    *out = NULL;
-    if (e->is_stopping || e->n_in_flight >= e->o->in_flight)
-        return OK;
-    int64_t now = clock_mono_ns();
-    for (size_t i = 0; i < e->n_lanes; i++) {
-        struct lane *lane = &e->lanes[i];
-        struct job *job = lane->first;
-        if (!job || lane_is_closed(lane) ||
-            pace_wait_ns(
-                &lane->pace, job->max_input_tokens + job->max_output_tokens, now))
-            continue;
-        int fits = 0;
-        enum status s = reserve(e, lane, job, &fits, err);
-        if (s != OK)
-            return s;
-        struct ready_call mine = place_of(job);
-        struct ready_call best = *out ? place_of((*out)->first) : mine;
-        if (fits && (!*out || ready_before(&mine, &best)))
-            *out = lane;
-    }
-    return OK;
-}
-
-static enum status open_attempt(struct engine *e, struct lane *lane, struct error *err)
-{
-    struct job *job = lane_pop(lane);
-    struct job **end = &e->opened;
-    while (*end)
-        end = &(*end)->next;
-    *end = job;
-    lane->n_ahead--;
-    job->in_flight = ++e->n_in_flight;
-    job->is_warm_up = !lane->is_warm;
-    lane->is_warm = 1;
-    pace_sent(
-        &lane->pace, job->max_input_tokens + job->max_output_tokens, clock_mono_ns());
-    if (job->reserved_pusd > 0) {
-        e->reserved_pusd += job->reserved_pusd;
-        e->spent_pusd += job->reserved_pusd;
-    }
-    lane->figures.n_sent++;
-    if (++e->result->n_sent == e->o->limit)
-        e->result->limit_reached = e->is_stopping = 1;
-    return ledger_open(e->store, job, err);
-}
-
-static int64_t seconds_ns(double s)
-{
-    return s > 0 && s < 1e9 ? (int64_t)(s * 1e9) : 0;
-}
-
-static void hand_over(struct engine *e)
-{
-    while (e->opened) {
-        struct job *job = e->opened;
-        struct lane *lane = job->lane;
-        e->opened = job->next;
-        job->next = NULL;
-        struct exchange *ex = &job->exchange;
-        ex->url = lane->url;
-        ex->key = lane->key;
-        ex->token = job->is_simulated ? SIMULATOR_TOKEN : NULL;
-        ex->extra = lane->headers;
-        ex->body_sha256 = job->request_sha256;
-        ex->body = buffer_str(&job->body);
-        ex->len = job->body.len;
-        ex->is_fresh = job->is_fresh;
-        ex->timeout_ns = seconds_ns(job->llm->timeout_s);
-        ex->connect_timeout_ns = seconds_ns(e->o->connect_timeout_s);
-        ex->done = on_exchange_done;
-        ex->arg = job;
-        job->handed_ns = clock_mono_ns();
-        e->n_away++;
-        transport_send(e->transport, ex);
-    }
 }
 
 /* ---- one turn of the loop ------------------------------------------------------- */
@@ -309,8 +43,9 @@ static void take_rendered(struct engine *e, struct job *job)
         return;
     }
     lane->n_ahead--;
+    e->n_ahead--;
     (void)error_prefix(&job->failed, "call %lld: ", (long long)job->call_id);
-    note_unsendable(e, &job->failed);
+    engine_unsendable(e, &job->failed);
     job_free(job);
 }
 
@@ -363,45 +98,66 @@ static enum status settle_all(struct engine *e, struct error *err)
 static enum status write_down(struct engine *e, struct error *err)
 {
     struct lane *sender = NULL;
-    enum status s = e->read ? OK : pick_sender(e, &sender, err);
+    enum status s = e->read ? OK : engine_pick_sender(e, &sender, err);
     if (s != OK || (!e->read && !sender))
         return s;
     s = store_begin(e->store, err);
     if (s == OK)
         s = settle_all(e, err);
     if (s == OK)
-        s = pick_sender(e, &sender, err);
+        s = engine_pick_sender(e, &sender, err);
     while (s == OK && sender) {
-        s = open_attempt(e, sender, err);
+        s = engine_open_attempt(e, sender, err);
         if (s == OK)
-            s = pick_sender(e, &sender, err);
+            s = engine_pick_sender(e, &sender, err);
     }
     if (s == OK)
         s = store_commit(e->store, err);
     if (s != OK)
         store_rollback(e->store);
     else
-        hand_over(e);
+        engine_hand_over(e);
     return s;
 }
 
-static void look_for_interrupt(struct engine *e)
+static void stop(struct engine *e, int64_t now)
+{
+    e->is_stopping = 1;
+    if (!e->stopped_ns)
+        e->stopped_ns = now;
+}
+
+/* Ctrl-C and the deadline: nothing new is sent, what is in flight has some grace. */
+static void look_for_stop(struct engine *e)
 {
     int asked = e->o->interrupted ? *e->o->interrupted : 0;
-    if (!asked)
-        return;
     int64_t now = clock_mono_ns();
-    if (!e->interrupted_ns) {
-        e->interrupted_ns = now;
-        e->is_stopping = e->result->interrupted = 1;
+    if (asked && !e->result->interrupted) {
+        e->result->interrupted = 1;
+        stop(e, now);
         if (e->n_in_flight)
             log_info("finishing %d calls in flight; interrupt again to give them up",
                 e->n_in_flight);
     }
-    if (!e->is_aborted &&
-        (asked > 1 || now - e->interrupted_ns > seconds_ns(e->o->grace_s))) {
+    if (e->deadline_ns && now >= e->deadline_ns && !e->stopped_ns) {
+        stop(e, now);
+    }
+    if (!e->is_aborted && e->stopped_ns &&
+        (asked > 1 || now - e->stopped_ns > engine_seconds_ns(e->o->grace_s))) {
         e->is_aborted = 1;
         transport_abort(e->transport);
+    }
+}
+
+/* No call is sent that would, as its llm answers lately, not be done by the deadline. */
+static void look_for_deadline(struct engine *e)
+{
+    int64_t now = clock_mono_ns();
+    for (size_t i = 0; e->deadline_ns && i < e->n_lanes; i++) {
+        struct lane *lane = &e->lanes[i];
+        lane->is_late = e->deadline_ns - now <= lane->longest_ns;
+        if (lane->is_late && (lane->first || lane->n_waiting || lane->has_head))
+            e->result->deadline_reached = 1;
     }
 }
 
@@ -444,13 +200,14 @@ static void nap(struct engine *e)
 static enum status loop(struct engine *e, struct error *err)
 {
     for (;;) {
-        look_for_interrupt(e);
+        look_for_stop(e);
+        look_for_deadline(e);
         take_inbox(e);
-        enum status s = begin_calls(e, err);
+        enum status s = engine_begin_calls(e, err);
         if (s == OK)
             s = write_down(e, err);
         if (s == OK) // answers may have made calls ready
-            s = begin_calls(e, err);
+            s = engine_begin_calls(e, err);
         if (s != OK || is_over(e))
             return s;
         nap(e);
@@ -467,11 +224,17 @@ static enum status make_lanes(struct engine *e, const int *used, struct error *e
     for (size_t i = 0; i < e->n_llms; i++) {
         if (!used[i])
             continue;
-        enum status s = lane_init(&e->lanes[e->n_lanes], &e->llms[i], e->o->simulator_url,
+        struct lane *lane = &e->lanes[e->n_lanes];
+        enum status s = lane_init(lane, &e->llms[i], e->o->simulator_url,
             e->o->pace_rules, clock_mono_ns(), err);
         if (s != OK)
             return s;
         e->n_lanes++;
+        s = ledger_spent_by(e->store, e->llms[i].llm_id, &lane->spent_pusd, err);
+        if (s == OK && e->deadline_ns)
+            s = ledger_longest(e->store, e->llms[i].llm_id, &lane->longest_ns, err);
+        if (s != OK)
+            return s;
     }
     return OK;
 }
@@ -483,6 +246,8 @@ static enum status prepare(struct engine *e, struct error *err)
         o->allow_unpriced, o->max_usd >= 0 };
     e->cap_pusd = o->max_usd < 0 ? -1 : (int64_t)(o->max_usd * 1e12);
     enum status s = ledger_recover(e->store, &e->result->n_recovered, err);
+    if (s == OK)
+        s = ready_fill(e->store, &e->scope, err);
     if (s == OK)
         s = ledger_spent(e->store, &e->spent_pusd, err);
     if (s == OK)
@@ -496,8 +261,6 @@ static enum status prepare(struct engine *e, struct error *err)
     if (s == OK)
         s = make_lanes(e, used, err);
     free(used);
-    if (s == OK)
-        s = ready_fill(e->store, &e->scope, err);
     return s;
 }
 
@@ -549,6 +312,9 @@ static enum status report(struct engine *e, struct error *err)
     for (size_t i = 0; i < e->n_lanes; i++) {
         struct lane *lane = &e->lanes[i];
         lane->figures.is_given_up = lane->is_refused || pace_is_given_up(&lane->pace);
+        lane->figures.slots = lane->pace.slots;
+        lane->figures.slots_now = pace_allowed(&lane->pace);
+        lane->figures.slots_least = lane->pace.least;
         r->llms[r->n_llms++] = lane->figures;
         lane->figures.name = NULL;
     }
@@ -577,6 +343,31 @@ static enum status verdict(const struct engine *e, struct error *err)
         (long long)c->n_ready, (long long)c->n_waiting);
 }
 
+/* Tells in the run's row how it ended; s itself stays what it is. */
+static enum status end_run(struct engine *e, enum status s, struct error *err)
+{
+    const char *outcome = s == OK              ? "done"
+                          : s == E_PARTIAL     ? "partial"
+                          : s == E_INTERRUPTED ? "interrupted"
+                                               : "failed";
+    if (!e->run_id)
+        return s;
+    if (s == OK)
+        return ledger_run_end(e->store, e->run_id, outcome, err);
+    struct error why = ERROR_INIT;
+    if (ledger_run_end(e->store, e->run_id, outcome, &why) != OK)
+        log_warn("the run's end could not be written: %s", why.msg);
+    return s;
+}
+
+/* The wall clock is asked once: should it jump later, the deadline stays where it is. */
+static int64_t deadline_ns(int64_t until_ms)
+{
+    int64_t left_ms = until_ms - clock_wall_ms();
+    int64_t ns = clock_mono_ns() + (left_ms > 0 ? left_ms : 0) * 1000000;
+    return ns > 0 ? ns : 1;
+}
+
 static enum status init_lock(struct engine *e, struct error *err)
 {
     pthread_condattr_t attr;
@@ -595,8 +386,10 @@ enum status engine_run(struct store *store, const struct engine_options *o,
     memset(result, 0, sizeof *result);
     int64_t started_ns = clock_mono_ns();
     struct engine e = { .store = store, .o = o, .result = result };
-    e.scope =
-        (struct ready_rules) { o->purposes, o->n_purposes, o->retry_failed, o->seed };
+    e.scope = (struct ready_rules) { o->purposes, o->n_purposes, o->retry_failed, o->seed,
+        o->shard, o->n_shards };
+    if (o->until_ms)
+        e.deadline_ns = deadline_ns(o->until_ms);
     rng_init(&e.rng, o->seed, "collect/jitter", 0);
     enum status s = init_lock(&e, err);
     if (s != OK)
@@ -615,6 +408,7 @@ enum status engine_run(struct store *store, const struct engine_options *o,
         s = report(&e, err);
     if (s == OK)
         s = verdict(&e, err);
+    s = end_run(&e, s, err);
     release(&e);
     result->elapsed_ns = clock_mono_ns() - started_ns;
     return s;

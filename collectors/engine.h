@@ -15,7 +15,15 @@
 #include "m4a1/base/progress.h"
 #include "schema/store.h"
 
+enum engine_timing {
+    ENGINE_LOADED,   /* as many calls at once as the limits allow */
+    ENGINE_ISOLATED, /* one call at a time over all llms, nothing else going on here */
+};
+extern const char *const engine_timing_names[2]; /* "loaded", "isolated" */
+
 struct engine_options {
+    enum engine_timing timing;
+    int fresh_connections;       /* each call over a new connection */
     const char *const *purposes; /* of call.purpose; NULL = all */
     size_t n_purposes;
     double max_usd;            /* cap over the whole store; < 0 = none */
@@ -27,7 +35,9 @@ struct engine_options {
     const char *simulator_url; /* every call goes there, without keys */
     const volatile sig_atomic_t
         *interrupted; /* 1: finish what is in flight; 2: give up */
-    double grace_s;   /* how long an interrupted run waits for what is in flight */
+    double grace_s;   /* how long a stopped run waits for what is in flight */
+    int64_t until_ms; /* wall clock: what cannot be done by then is not sent; 0 = none */
+    int shard, n_shards;      /* only sessions of this shard, from 1; 0 and 0 = all */
     double connect_timeout_s; /* for name look-up, connection and TLS */
     uint64_t seed;            /* of call order and jitter */
     unsigned n_workers;
@@ -48,6 +58,8 @@ struct engine_llm {
     int64_t n_cost_unknown;              /* answers without */
     int64_t latency_ns;                  /* summed over answers */
     int is_given_up;                     /* its server did not answer any more */
+    int is_capped;                       /* a cap keeps its next call back */
+    int slots, slots_now, slots_least;   /* calls at once: ceiling, at the end, fewest */
 };
 
 struct engine_result {
@@ -55,7 +67,7 @@ struct engine_result {
     int64_t n_sent, n_answered, n_attempts_failed, n_failed;
     int64_t n_unsendable; /* calls that could not be built; see first_unsendable */
     char first_unsendable[1024];
-    int cap_reached, limit_reached, interrupted;
+    int cap_reached, limit_reached, deadline_reached, interrupted;
     int64_t spent_pusd;         /* by the whole store, as counted against a cap */
     struct ready_counts counts; /* at the end */
     struct engine_llm *llms;    /* those that had something to do */

@@ -1,4 +1,4 @@
-/* engine_private.h - what engine.c and engine_settle.c share. */
+/* engine_private.h - what the files of the engine share. */
 #ifndef COLLECTORS_ENGINE_PRIVATE_H
 #define COLLECTORS_ENGINE_PRIVATE_H
 
@@ -29,7 +29,9 @@ struct engine {
     struct job *inbox; /* from workers, newest first */
 
     /* The rest is the engine's thread's own. */
-    int n_away; /* jobs with a worker or the transport */
+    int64_t run_id; /* 0 until something is sent */
+    int n_ahead;    /* being rendered, or rendered, over all lanes */
+    int n_away;     /* jobs with a worker or the transport */
     int n_in_flight;
     int64_t cap_pusd;      /* -1 = none */
     int64_t spent_pusd;    /* counted, open reservations included */
@@ -37,8 +39,28 @@ struct engine {
     struct job *read;      /* to be settled */
     struct job *opened;    /* committed as sent next */
     int is_stopping, is_aborted, is_unmarked;
-    int64_t interrupted_ns;
+    int64_t stopped_ns;  /* since when nothing new is sent; 0 = not stopped */
+    int64_t deadline_ns; /* of the monotonic clock; 0 = none */
 };
+
+/* engine_options.c: the options as JSON, for the run's row. */
+MUST_CHECK enum status engine_options_text(
+    const struct engine_options *o, struct buffer *out, struct error *err);
+
+/* engine_begin.c */
+MUST_CHECK enum status engine_begin_calls(struct engine *e, struct error *err);
+void engine_exchange_done(struct exchange *ex);
+/* A call that cannot be sent is told and left alone. */
+void engine_unsendable(struct engine *e, const struct error *why);
+
+/* engine_send.c: the lane that may send now and whose call goes first (NULL: none), its
+ * attempt as a row, and all that were opened to the transport. */
+MUST_CHECK enum status engine_pick_sender(
+    struct engine *e, struct lane **out, struct error *err);
+MUST_CHECK enum status engine_open_attempt(
+    struct engine *e, struct lane *lane, struct error *err);
+void engine_hand_over(struct engine *e);
+int64_t engine_seconds_ns(double s);
 
 /* Close a job's attempt in the open transaction, decide whether its call is asked again
  * and when, and settle its money. */

@@ -9,6 +9,7 @@
 #include "m4a1/base/log.h"
 #include "m4a1/base/text.h"
 
+#define SAME_BEFORE 2 /* attempts before this one with the same error, byte by byte */
 #define LONGEST_WAIT_NS (600 * SECOND_NS) /* asked for more, the llm is left alone */
 
 static enum pace_outcome outcome_of(enum failure failure)
@@ -45,19 +46,20 @@ static int64_t at_least_0(int64_t n)
 static enum status settle_money(
     struct engine *e, struct lane *lane, const struct job *job, struct error *err)
 {
-    struct price price;
-    enum status s = ledger_price(e->store, job->llm->llm_id, job->sent_ms, &price, err);
+    int64_t cost = 0;
+    enum status s = ledger_cost(e->store, job, &cost, err);
     if (s != OK)
         return s;
-    int64_t counted = ledger_counted_pusd(job, &price);
+    int64_t counted = ledger_counted_pusd(job, cost);
     int64_t reserved = at_least_0(job->reserved_pusd);
     e->reserved_pusd -= reserved;
     e->spent_pusd += counted - reserved;
+    lane->reserved_pusd -= reserved;
+    lane->spent_pusd += counted - reserved;
     if (counted > reserved && job->reserved_pusd >= 0)
         log_warn("call %lld cost more than was reserved for it: image_tokens of llm %s "
                  "may be too low",
             (long long)job->call_id, job->llm->name);
-    int64_t cost = ledger_cost_pusd(job, &price);
     if (cost >= 0)
         lane->figures.cost_pusd += cost;
     else if (job->answer.failure == FAILURE_NONE)
@@ -74,14 +76,27 @@ static void count_answer(struct lane *lane, const struct job *job)
     f->input_tokens += at_least_0(a->input_tokens) + at_least_0(a->cache_read_tokens) +
                        at_least_0(a->cache_write_tokens);
     f->output_tokens += at_least_0(a->output_tokens) + at_least_0(a->reasoning_tokens);
-    f->latency_ns += ex->last_byte_mono_ns - ex->sent_mono_ns;
+    int64_t latency = ex->last_byte_mono_ns - ex->sent_mono_ns;
+    f->latency_ns += latency;
+    // Slowly forgotten, so that one slow answer at the start does not count for ever.
+    lane->longest_ns -= lane->longest_ns / 64;
+    if (latency > lane->longest_ns)
+        lane->longest_ns = latency;
 }
 
+/* On the progress line: also the first llm that is held back by its server. */
 static void show(struct engine *e, int n_done)
 {
-    char note[96], usd[32];
+    char note[96], usd[32], held[48] = "";
     text_usd((double)e->spent_pusd / 1e12, usd, sizeof usd);
-    snprintf(note, sizeof note, "%lld failed, %s", (long long)e->result->n_failed, usd);
+    for (size_t i = 0; i < e->n_lanes && !*held; i++) {
+        const struct pace *p = &e->lanes[i].pace;
+        if (pace_allowed(p) < p->slots)
+            snprintf(held, sizeof held, ", %.20s %d of %d at once", e->lanes[i].llm->name,
+                pace_allowed(p), p->slots);
+    }
+    snprintf(note, sizeof note, "%lld failed, %s%s", (long long)e->result->n_failed, usd,
+        held);
     progress_step(e->o->progress, n_done, note);
 }
 
@@ -103,6 +118,37 @@ static void judge_server(struct engine *e, struct lane *lane, const struct job *
     }
 }
 
+/* A server that gives a call the same error with the same bytes again and again will not
+ * answer it; other calls it may.  502, 503, 504 and 529 say themselves that it is for now. */
+static enum status is_same_again(
+    struct engine *e, const struct job *job, int *out, struct error *err)
+{
+    int http_status = job->exchange.http_status, n = 0;
+    *out = 0;
+    if (job->answer.failure != FAILURE_SERVER || http_status < 500 ||
+        http_status == 502 || http_status == 503 || http_status == 504 ||
+        http_status == 529)
+        return OK;
+    enum status s = ledger_n_same(e->store, job, &n, err);
+    *out = n >= SAME_BEFORE;
+    return s;
+}
+
+/* What the server asks to wait, in its headers or its body; -1 = it does not say. */
+static int64_t asked_ns(const struct job *job, int64_t now_ms)
+{
+    int64_t ns = retry_after_ns(buffer_str(&job->exchange.headers), now_ms);
+    return ns >= 0 ? ns : job->answer.retry_after_ns;
+}
+
+/* A tenth more at most, and no more than a second: calls that were turned away together
+ * should not come back together. */
+static int64_t spread(struct engine *e, int64_t wait)
+{
+    int64_t most = wait / 10 < SECOND_NS ? wait / 10 : SECOND_NS;
+    return wait + (int64_t)((double)most * rng_uniform(&e->rng));
+}
+
 /* Whether and when the call is asked again. */
 static int plan_next(struct engine *e, struct lane *lane, const struct job *job)
 {
@@ -116,8 +162,12 @@ static int plan_next(struct engine *e, struct lane *lane, const struct job *job)
         return 0;
     if (failure != FAILURE_UNMARKED && retry_is_final(failure, http_status, headers))
         return 1;
-    int64_t wait =
-        failure == FAILURE_STALE ? 0 : retry_wait_ns(n_failed, headers, now_ms, &e->rng);
+    int64_t wait = asked_ns(job, now_ms);
+    if (failure == FAILURE_STALE)
+        wait = 0;
+    else
+        wait = wait >= 0 ? spread(e, wait)
+                         : retry_wait_ns(n_failed, headers, now_ms, &e->rng);
     if (wait > LONGEST_WAIT_NS) {
         lane->is_refused = 1;
         log_warn("llm %s asks to wait for %lld s; its calls are left for a later run",
@@ -136,8 +186,13 @@ static int plan_next(struct engine *e, struct lane *lane, const struct job *job)
 static enum status settle_failure(
     struct engine *e, struct lane *lane, const struct job *job, struct error *err)
 {
+    int is_final = 0;
+    enum status s = is_same_again(e, job, &is_final, err);
+    if (s != OK)
+        return s;
     judge_server(e, lane, job);
-    int is_final = plan_next(e, lane, job);
+    if (!is_final)
+        is_final = plan_next(e, lane, job);
     log_debug("call %lld, attempt %lld: %s: %s", (long long)job->call_id,
         (long long)job->number, failure_names[job->answer.failure], job->answer.error);
     e->result->n_attempts_failed++;
@@ -168,15 +223,13 @@ enum status engine_settle(struct engine *e, struct job *job, struct error *err)
     const char *headers = buffer_str(&job->exchange.headers);
     enum failure failure = job->answer.failure;
     int64_t asked = retry_exhausted_ns(headers, clock_wall_ms());
-    if (failure == FAILURE_RATE_LIMIT && retry_after_ns(headers, clock_wall_ms()) > asked)
-        asked = retry_after_ns(headers, clock_wall_ms());
+    if (failure == FAILURE_RATE_LIMIT && asked_ns(job, clock_wall_ms()) > asked)
+        asked = asked_ns(job, clock_wall_ms());
     e->n_in_flight--;
-    pace_done(&lane->pace, outcome_of(failure),
+    pace_done(&lane->pace, outcome_of(failure), job->handed_ns,
         job->max_input_tokens + job->max_output_tokens, n_used_tokens(&job->answer),
         asked, clock_mono_ns());
-    enum status s = settle_money(e, lane, job, err);
-    if (s != OK)
-        return s;
-    return failure == FAILURE_NONE ? settle_answer(e, lane, job, err)
-                                   : settle_failure(e, lane, job, err);
+    enum status s = failure == FAILURE_NONE ? settle_answer(e, lane, job, err)
+                                            : settle_failure(e, lane, job, err);
+    return s == OK ? settle_money(e, lane, job, err) : s;
 }

@@ -133,6 +133,8 @@ void job_read(struct job *job)
     if (ex->received.data)
         key_scrub(key, ex->received.data, ex->received.len);
     classify(job);
+    server_facts_read(buffer_str(&ex->headers), buffer_str(&ex->received),
+        ex->received.len, &job->told);
     // Again, for a key that only parsing put together: escapes, pieces of a stream.
     scrub_answer(job);
     enum status s = job->failed.code;

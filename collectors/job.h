@@ -11,6 +11,7 @@
 #include "collectors/dialogue.h"
 #include "collectors/llm/protocol.h"
 #include "collectors/llm/transport.h"
+#include "collectors/server_facts.h"
 #include "m4a1/base/hash.h"
 #include "schema/llm.h"
 
@@ -37,11 +38,14 @@ struct job {
     int64_t attempt_id, number, sent_ms;
     int64_t picked_ns, handed_ns; /* taken from the queue; given to the transport */
     int64_t reserved_pusd;        /* -1 = no price is known */
-    int in_flight, is_warm_up;
+    int64_t run_id;
+    int in_flight, llm_in_flight; /* calls in flight, this one included */
+    int is_warm_up, is_isolated;
     struct exchange exchange;
 
     /* read */
     struct answer answer;
+    struct server_facts told;
     struct buffer packed_received;
     int is_read, is_marked; /* the answer says that it is simulated */
 };

@@ -17,13 +17,15 @@ enum status lane_init(struct lane *lane, const struct llm *llm, const char *simu
         protocol_url(lane->protocol, llm, simulator_url ? simulator_url : llm->url);
     lane->headers = protocol_headers(lane->protocol, llm);
     lane->key = protocol_key(lane->protocol, llm);
-    lane->waiting = malloc(LANE_MAX_WAITING * sizeof *lane->waiting);
+    lane->waiting_size = LANE_MAX_WAITING + (size_t)(llm->slots > 0 ? llm->slots : 1);
+    lane->waiting = malloc(lane->waiting_size * sizeof *lane->waiting);
+    lane->cap_pusd = llm->max_usd > 0 ? (int64_t)(llm->max_usd * 1e12) : -1;
     lane->figures.name = text_copy(llm->name);
     pace_init(&lane->pace, rules, llm->slots, llm->rpm, llm->tpm, now_ns);
     if (lane->url && lane->headers && lane->waiting && lane->figures.name)
         return OK;
     lane_release(lane);
-    return error_nomem(err, LANE_MAX_WAITING * sizeof *lane->waiting);
+    return error_nomem(err, LANE_MAX_WAITING * sizeof(struct lane_retry));
 }
 
 void lane_release(struct lane *lane)
@@ -37,7 +39,8 @@ void lane_release(struct lane *lane)
 
 int lane_is_closed(const struct lane *lane)
 {
-    return lane->is_capped || lane->is_refused || pace_is_given_up(&lane->pace);
+    return lane->is_capped || lane->is_late || lane->is_refused ||
+           pace_is_given_up(&lane->pace);
 }
 
 int ready_before(const struct ready_call *a, const struct ready_call *b)
@@ -69,7 +72,7 @@ enum status lane_peek(struct lane *lane, struct store *store, int64_t now_ns,
     // Whatever is on its way may have to wait later, and then finds room.
     size_t n_may_wait =
         lane->n_waiting + (size_t)lane->pace.n_in_flight + (size_t)lane->n_ahead;
-    if (*found || n_may_wait >= LANE_MAX_WAITING)
+    if (*found || n_may_wait >= lane->waiting_size)
         return OK;
     enum status s = learn_head(lane, store, err);
     if (s == OK && lane->has_head) {
@@ -94,7 +97,7 @@ enum status lane_take(struct lane *lane, struct store *store,
 
 void lane_wait(struct lane *lane, const struct lane_retry *retry)
 {
-    assert(lane->n_waiting < LANE_MAX_WAITING); // lane_peek() sees to it
+    assert(lane->n_waiting < lane->waiting_size); // lane_peek() sees to it
     lane->waiting[lane->n_waiting++] = *retry;
 }
 

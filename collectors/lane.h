@@ -11,8 +11,8 @@
 #include "collectors/pace.h"
 #include "collectors/ready.h"
 
-#define LANE_MAX_WAITING                                                                 \
-    256 /* calls on their way or in back-off; beyond it nothing new begins */
+/* Calls in back-off beside as many as its slots; beyond it nothing new begins. */
+#define LANE_MAX_WAITING 256
 
 /* A call that failed and waits. */
 struct lane_retry {
@@ -28,13 +28,17 @@ struct lane {
     char *url, *headers; /* of every call */
     struct key_use key;
     struct pace pace;
-    struct lane_retry *waiting; /* [LANE_MAX_WAITING] */
-    size_t n_waiting;
+    struct lane_retry *waiting; /* [waiting_size] */
+    size_t n_waiting, waiting_size;
     struct job *first, *last; /* rendered, to be sent */
     int n_ahead;              /* being rendered, or rendered */
     struct ready_call head;   /* the first of the ready calls */
     int head_is_known, has_head;
-    int is_capped;  /* its next call does not fit under the cap */
+    int64_t cap_pusd;                  /* of this llm alone; -1 = none */
+    int64_t spent_pusd, reserved_pusd; /* of this llm, as in the engine */
+    int64_t longest_ns; /* of its latest answers: what a call may need to finish */
+    int is_capped;      /* its next call does not fit under a cap */
+    int is_late;        /* a call sent now would not be done by the deadline */
     int is_refused; /* its server will take nothing more: no key, no money, no model */
     int is_warm;    /* it was sent something in this run */
     struct engine_llm figures;

@@ -7,6 +7,17 @@
 #include "m4a1/base/clock.h"
 #include "schema/query.h"
 
+/* One row of four prices, of which the first is NULL where none is known. */
+static enum status read_price(struct query *q, struct price *out, struct error *err)
+{
+    enum status s = query_next(q, err);
+    if (s == OK && query_has_row(q) && !query_is_null(q, 0))
+        *out = (struct price) { 1, query_int(q, 0), query_int(q, 1), query_int(q, 2),
+            query_int(q, 3) };
+    query_close(q);
+    return s;
+}
+
 enum status ledger_price(struct store *store, int64_t llm_id, int64_t at_ms,
     struct price *out, struct error *err)
 {
@@ -14,17 +25,30 @@ enum status ledger_price(struct store *store, int64_t llm_id, int64_t at_ms,
     struct query *q = NULL;
     enum status s = query_open(store,
         "SELECT input_pusd, cache_read_pusd, cache_write_pusd, output_pusd FROM price"
-        " WHERE llm_id = ? AND valid_from_ms <= ? ORDER BY valid_from_ms DESC LIMIT 1",
+        " WHERE llm_id = ? AND valid_from_ms <= ? AND service_tier = 'standard'"
+        " AND min_input_tokens = 0 ORDER BY valid_from_ms DESC LIMIT 1",
         &q, err);
     if (s != OK)
         return s;
     query_bind(q, "ii", llm_id, at_ms);
-    s = query_next(q, err);
-    if (s == OK && query_has_row(q))
-        *out = (struct price) { 1, query_int(q, 0), query_int(q, 1), query_int(q, 2),
-            query_int(q, 3) };
-    query_close(q);
-    return s;
+    return read_price(q, out, err);
+}
+
+enum status ledger_dearest(struct store *store, int64_t llm_id, int64_t at_ms,
+    int64_t max_input_tokens, struct price *out, struct error *err)
+{
+    memset(out, 0, sizeof *out);
+    struct query *q = NULL;
+    enum status s = query_open(store,
+        "SELECT max(input_pusd), max(cache_read_pusd), max(cache_write_pusd),"
+        " max(output_pusd) FROM price p WHERE llm_id = ?1 AND min_input_tokens <= ?3"
+        " AND valid_from_ms = (SELECT max(valid_from_ms) FROM price q WHERE q.llm_id = ?1"
+        "  AND q.service_tier = p.service_tier AND q.valid_from_ms <= ?2)",
+        &q, err);
+    if (s != OK)
+        return s;
+    query_bind(q, "iii", llm_id, at_ms, max_input_tokens);
+    return read_price(q, out, err);
 }
 
 static int64_t product(int64_t a, int64_t b)
@@ -68,6 +92,57 @@ enum status ledger_spent(struct store *store, int64_t *out_pusd, struct error *e
         store, 0, out_pusd, err, "SELECT sum(counted_pusd) FROM attempt_cost", "");
 }
 
+enum status ledger_spent_by(
+    struct store *store, int64_t llm_id, int64_t *out_pusd, struct error *err)
+{
+    return store_int(store, 0, out_pusd, err,
+        "SELECT sum(counted_pusd) FROM attempt_cost x JOIN call c"
+        " ON c.call_id = x.call_id WHERE c.llm_id = ?",
+        "i", llm_id);
+}
+
+enum status ledger_longest(
+    struct store *store, int64_t llm_id, int64_t *out_ns, struct error *err)
+{
+    return store_int(store, 0, out_ns, err,
+        "SELECT max(latency_ns) FROM (SELECT a.latency_ns FROM response r"
+        " JOIN attempt a USING (attempt_id) JOIN call c ON c.call_id = r.call_id"
+        " WHERE c.llm_id = ? ORDER BY r.response_id DESC LIMIT 100)",
+        "i", llm_id);
+}
+
+enum status ledger_n_same(
+    struct store *store, const struct job *job, int *out, struct error *err)
+{
+    int64_t n = 0;
+    enum status s = store_int(store, 0, &n, err,
+        "SELECT count(*) FROM attempt WHERE call_id = ?1 AND number BETWEEN ?2 - 2 AND"
+        " ?2 - 1 AND status = 'failed' AND NOT final AND http_status = ?3"
+        " AND received IS ?4",
+        "iiib", job->call_id, job->number, (int64_t)job->exchange.http_status,
+        (const void *)job->packed_received.data, job->packed_received.len);
+    *out = (int)n;
+    return s;
+}
+
+enum status ledger_run_begin(struct store *store, const char *timing, const char *options,
+    int64_t *run_id, struct error *err)
+{
+    enum status s = store_run(store, err,
+        "INSERT INTO run (version, timing, options, started_ms) VALUES (?, ?, ?, ?)",
+        "ttti", "m4a1 " M4A1_VERSION, timing, options, clock_wall_ms());
+    *run_id = s == OK ? store_last_id(store) : 0;
+    return s;
+}
+
+enum status ledger_run_end(
+    struct store *store, int64_t run_id, const char *outcome, struct error *err)
+{
+    return store_run(store, err,
+        "UPDATE run SET ended_ms = ?, outcome = ? WHERE run_id = ?", "iti",
+        clock_wall_ms(), outcome, run_id);
+}
+
 enum status ledger_n_failed(
     struct store *store, int64_t call_id, int *out, struct error *err)
 {
@@ -90,12 +165,13 @@ enum status ledger_open(struct store *store, struct job *job, struct error *err)
         return s;
     s = store_run(store, err,
         "INSERT INTO attempt (call_id, number, status, sent_ms, reserved_pusd,"
-        " request_sha256, request, in_flight, warm_up)"
-        " VALUES (?, ?, 'sent', ?, ?, ?, ?, ?, ?)",
-        "iiiItbii", job->call_id, job->number, job->sent_ms,
+        " request_sha256, request, in_flight, llm_in_flight, warm_up, run_id, timing)"
+        " VALUES (?, ?, 'sent', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "iiiItbiiiit", job->call_id, job->number, job->sent_ms,
         job->reserved_pusd >= 0 ? &job->reserved_pusd : NULL, job->request_sha256,
         (const void *)job->packed_request.data, job->packed_request.len,
-        (int64_t)job->in_flight, (int64_t)job->is_warm_up);
+        (int64_t)job->in_flight, (int64_t)job->llm_in_flight, (int64_t)job->is_warm_up,
+        job->run_id, job->is_isolated ? "isolated" : "loaded");
     if (s == OK)
         job->attempt_id = store_last_id(store);
     return s;
@@ -117,17 +193,21 @@ static enum status insert_response(
     struct store *store, const struct job *job, struct error *err)
 {
     const struct answer *a = &job->answer;
+    const struct server_facts *told = &job->told;
     return store_run(store, err,
         "INSERT INTO response (call_id, attempt_id, text, stop_reason, provider_stop,"
         " model, fingerprint, input_tokens, cache_read_tokens, cache_write_tokens,"
-        " output_tokens, reasoning_tokens, usage, provider_cost_usd, simulated)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        "iitttttIIIIItDi", job->call_id, job->attempt_id, a->text, stop_names[a->stop],
+        " output_tokens, reasoning_tokens, usage, provider_cost_usd, simulated,"
+        " service_tier, load_ns, server_ns)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "iitttttIIIIItDitII", job->call_id, job->attempt_id, a->text, stop_names[a->stop],
         a->provider_stop, a->model, a->fingerprint, count(&a->input_tokens),
         count(&a->cache_read_tokens), count(&a->cache_write_tokens),
         count(&a->output_tokens), count(&a->reasoning_tokens), a->usage,
         isfinite(a->provider_cost_usd) ? &a->provider_cost_usd : NULL,
-        (int64_t)job->is_marked);
+        (int64_t)job->is_marked, *told->service_tier ? told->service_tier : NULL,
+        told->load_ns >= 0 ? &told->load_ns : NULL,
+        told->server_ns >= 0 ? &told->server_ns : NULL);
 }
 
 enum status ledger_close(
@@ -167,27 +247,22 @@ enum status ledger_close(
     return s == OK && !failed ? insert_response(store, job, err) : s;
 }
 
-int64_t ledger_cost_pusd(const struct job *job, const struct price *price)
+enum status ledger_cost(
+    struct store *store, const struct job *job, int64_t *out_pusd, struct error *err)
 {
-    const struct answer *a = &job->answer;
-    if (a->failure != FAILURE_NONE || !price->is_known ||
-        a->input_tokens == TOKENS_UNKNOWN || a->cache_read_tokens == TOKENS_UNKNOWN ||
-        a->cache_write_tokens == TOKENS_UNKNOWN || a->output_tokens == TOKENS_UNKNOWN ||
-        a->reasoning_tokens == TOKENS_UNKNOWN)
-        return -1;
-    int64_t input = sum(product(price->input_pusd, a->input_tokens),
-        sum(product(price->cache_read_pusd, a->cache_read_tokens),
-            product(price->cache_write_pusd, a->cache_write_tokens)));
-    return sum(
-        input, product(price->output_pusd, a->output_tokens + a->reasoning_tokens));
+    *out_pusd = -1;
+    return job->answer.failure != FAILURE_NONE
+               ? OK
+               : store_int(store, -1, out_pusd, err,
+                     "SELECT cost_pusd FROM response_cost WHERE attempt_id = ?", "i",
+                     job->attempt_id);
 }
 
-int64_t ledger_counted_pusd(const struct job *job, const struct price *price)
+int64_t ledger_counted_pusd(const struct job *job, int64_t cost_pusd)
 {
-    int64_t cost = ledger_cost_pusd(job, price);
     enum failure f = job->answer.failure;
-    if (cost >= 0)
-        return cost;
+    if (cost_pusd >= 0)
+        return cost_pusd;
     if (f != FAILURE_NONE && f != FAILURE_ABORTED &&
         (job->exchange.http_status >= 400 || f == FAILURE_CONNECT))
         return 0;

@@ -8,14 +8,20 @@
 #include "collectors/job.h"
 #include "schema/store.h"
 
+/* What a call may be billed: pico-dollars a token. */
 struct price {
     int is_known;
-    int64_t input_pusd, cache_read_pusd, cache_write_pusd, output_pusd; /* a token */
+    int64_t input_pusd, cache_read_pusd, cache_write_pusd, output_pusd;
 };
 
-/* The price that is valid for an llm at this time. */
+/* The price that is valid for an llm at this time, for small prompts in the standard tier. */
 MUST_CHECK enum status ledger_price(struct store *store, int64_t llm_id, int64_t at_ms,
     struct price *out, struct error *err);
+
+/* The dearest figures over all service tiers and prompts of up to so many tokens: which of
+ * them a call is billed by is known when its answer is there. */
+MUST_CHECK enum status ledger_dearest(struct store *store, int64_t llm_id, int64_t at_ms,
+    int64_t max_input_tokens, struct price *out, struct error *err);
 
 /* The most that a call can cost: its input at the dearest of the input prices, and as
  * many output tokens as it may have.  Cut at INT64_MAX. */
@@ -26,9 +32,12 @@ int64_t price_most_pusd(
 MUST_CHECK enum status ledger_recover(
     struct store *store, int64_t *n_closed, struct error *err);
 
-/* What all attempts of the store count against a cap (view attempt_cost). */
+/* What all attempts of the store count against a cap (view attempt_cost), and those of
+ * one llm. */
 MUST_CHECK enum status ledger_spent(
     struct store *store, int64_t *out_pusd, struct error *err);
+MUST_CHECK enum status ledger_spent_by(
+    struct store *store, int64_t llm_id, int64_t *out_pusd, struct error *err);
 
 /* How often the call has failed since it last failed for good; connections that were
  * dead before they were used again do not count. */
@@ -43,8 +52,26 @@ MUST_CHECK enum status ledger_open(
 MUST_CHECK enum status ledger_close(
     struct store *store, const struct job *job, int is_final, struct error *err);
 
-/* The cost of a job's answer by price, -1 = unknown; and what the attempt counts. */
-int64_t ledger_cost_pusd(const struct job *job, const struct price *price);
-int64_t ledger_counted_pusd(const struct job *job, const struct price *price);
+/* The cost of a job's answer, which ledger_close() has stored; -1 = unknown. */
+MUST_CHECK enum status ledger_cost(
+    struct store *store, const struct job *job, int64_t *out_pusd, struct error *err);
+
+/* What an attempt with this cost counts against a cap (as the view attempt_cost). */
+int64_t ledger_counted_pusd(const struct job *job, int64_t cost_pusd);
+
+/* The longest of an llm's latest answers, in ns; 0 = it has given none. */
+MUST_CHECK enum status ledger_longest(
+    struct store *store, int64_t llm_id, int64_t *out_ns, struct error *err);
+
+/* How many of the two attempts before this one ended with the same status and the same
+ * bytes. */
+MUST_CHECK enum status ledger_n_same(
+    struct store *store, const struct job *job, int *out, struct error *err);
+
+/* A row for this run; ledger_run_end() tells how it ended. */
+MUST_CHECK enum status ledger_run_begin(struct store *store, const char *timing,
+    const char *options, int64_t *run_id, struct error *err);
+MUST_CHECK enum status ledger_run_end(
+    struct store *store, int64_t run_id, const char *outcome, struct error *err);
 
 #endif

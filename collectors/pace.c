@@ -17,7 +17,9 @@ void pace_init(struct pace *p, const struct pace_rules *rules, int slots, int64_
 {
     memset(p, 0, sizeof *p);
     p->rules = rules;
-    p->slots = slots > 0 ? slots : 1;
+    p->slots = p->least = slots > 0 ? slots : 1;
+    p->allowed = p->slots;
+    p->halved_ns = INT64_MIN;
     p->filled_ns = p->paused_until_ns = now_ns;
     if (rpm > 0) {
         p->request_rate = (double)rpm / MINUTE_NS;
@@ -52,6 +54,27 @@ static int64_t bucket_wait_ns(double held, double rate, double size, double n)
     return held >= n ? 0 : (int64_t)((n - held) / rate) + 1;
 }
 
+int pace_allowed(const struct pace *p)
+{
+    return (int)p->allowed;
+}
+
+static void adapt(struct pace *p, enum pace_outcome outcome, int64_t sent_ns, int64_t now)
+{
+    if (outcome == PACE_ANSWERED && p->allowed < p->slots) {
+        p->allowed += 1 / p->allowed;
+        if (p->allowed > p->slots)
+            p->allowed = p->slots;
+    }
+    // Calls that left before the last halving tell nothing about what is allowed since.
+    if (outcome != PACE_LIMITED || sent_ns < p->halved_ns)
+        return;
+    p->allowed = p->allowed / 2 > 1 ? p->allowed / 2 : 1;
+    p->halved_ns = now;
+    if (pace_allowed(p) < p->least)
+        p->least = pace_allowed(p);
+}
+
 static int64_t longer(int64_t a, int64_t b)
 {
     return a > b ? a : b;
@@ -60,7 +83,7 @@ static int64_t longer(int64_t a, int64_t b)
 int64_t pace_wait_ns(struct pace *p, int64_t n_tokens, int64_t now_ns)
 {
     // After a pause one call goes ahead alone, to see whether the server is back.
-    int slots = p->n_pauses ? 1 : p->slots;
+    int slots = p->n_pauses ? 1 : pace_allowed(p);
     if (p->n_in_flight >= slots)
         return PACE_LATER;
     refill(p, now_ns);
@@ -103,11 +126,12 @@ static void count_broken(struct pace *p, int64_t now_ns)
     pause(p, now_ns + length);
 }
 
-void pace_done(struct pace *p, enum pace_outcome outcome, int64_t n_tokens,
-    int64_t n_used, int64_t asked_ns, int64_t now_ns)
+void pace_done(struct pace *p, enum pace_outcome outcome, int64_t sent_ns,
+    int64_t n_tokens, int64_t n_used, int64_t asked_ns, int64_t now_ns)
 {
     refill(p, now_ns);
     p->n_in_flight--;
+    adapt(p, outcome, sent_ns, now_ns);
     if (p->token_size > 0 && n_used >= 0)
         p->tokens += (double)(n_tokens - n_used);
     if (outcome == PACE_NEUTRAL)

@@ -1,7 +1,9 @@
 /* pace.h - when an llm may be sent the next call: slots, rates, pauses, the breaker.
  *
  * Pure: the time comes in as ns of the monotonic clock, so tests need not wait.
- * - slots: calls in flight at once.
+ * - slots: calls in flight at once.  Beneath that ceiling their number adapts: a 429 halves
+ *   it (once for all calls that were in flight together), answers add one for as many of
+ *   them as are in flight, and one call may always be sent.
  * - rates: requests and tokens a minute as token buckets that hold one second's worth
  *   of requests (at least one) and a minute's worth of tokens.
  * - pauses: what a server's headers ask for.  One 429 holds back its own call only; a
@@ -28,6 +30,9 @@ extern const struct pace_rules pace_rules_default; /* 5, 2 s, 60 s, 5 */
 struct pace {
     const struct pace_rules *rules;
     int slots, n_in_flight;
+    double allowed;    /* calls in flight at once, now: 1 to slots */
+    int least;         /* the fewest that were ever allowed */
+    int64_t halved_ns; /* when allowed was last halved */
     double request_rate, requests, request_size; /* a ns; in the bucket; bucket's size */
     double token_rate, tokens, token_size;       /* size 0 = no limit */
     int64_t filled_ns, paused_until_ns;
@@ -49,10 +54,12 @@ void pace_init(struct pace *p, const struct pace_rules *rules, int slots, int64_
 int64_t pace_wait_ns(struct pace *p, int64_t n_tokens, int64_t now_ns);
 void pace_sent(struct pace *p, int64_t n_tokens, int64_t now_ns);
 
-/* A call is over.  n_tokens is what pace_sent was told, n_used what it really took (-1 =
- * unknown); asked_ns what the server asks to wait (0 = nothing). */
-void pace_done(struct pace *p, enum pace_outcome outcome, int64_t n_tokens,
-    int64_t n_used, int64_t asked_ns, int64_t now_ns);
+/* A call is over that was sent at sent_ns.  n_tokens is what pace_sent was told, n_used what
+ * it really took (-1 = unknown); asked_ns what the server asks to wait (0 = nothing). */
+void pace_done(struct pace *p, enum pace_outcome outcome, int64_t sent_ns,
+    int64_t n_tokens, int64_t n_used, int64_t asked_ns, int64_t now_ns);
+
+int pace_allowed(const struct pace *p); /* calls in flight at once, now */
 
 int pace_is_given_up(const struct pace *p);
 

@@ -51,14 +51,16 @@ static enum status check_price(struct store *store, const struct preflight_rules
     struct error *err)
 {
     struct price price;
-    enum status s = ledger_price(store, llm->llm_id, clock_wall_ms(), &price, err);
+    enum status s =
+        ledger_dearest(store, llm->llm_id, clock_wall_ms(), INT64_MAX, &price, err);
     if (s != OK)
         return s;
     if (!price.is_known && !rules->allow_unpriced)
         complain(out, llm,
             "no price is known for today (add it to the recipe and run m4a1 init again,"
             " or use --allow-unpriced)");
-    if (rules->has_cap && price.output_pusd > 0 && p->max_output_tokens(llm) < 0)
+    if ((rules->has_cap || llm->max_usd > 0) && price.output_pusd > 0 &&
+        p->max_output_tokens(llm) < 0)
         complain(out, llm,
             "a spending cap needs a bound of the answer's length; set"
             " max_completion_tokens or max_tokens in its parameters");

@@ -17,6 +17,10 @@
     "(c.parent_id IS NULL OR " IS_ANSWERED(                                              \
         "c.parent_id") ")"                                                               \
                        " AND (c.subject_id IS NULL OR " IS_ANSWERED("c.subject_id") ")"
+/* Of a session that this run leaves to other shards. */
+#define IS_LEFT                                                                          \
+    "EXISTS (SELECT 1 FROM turn t JOIN temp.ready_left x USING (session_id)"             \
+    " WHERE t.turn_id = c.turn_id)"
 #define COLUMNS "c.call_id, c.llm_id, c.block, c.identity, c.purpose"
 
 int ready_in_scope(const struct ready_rules *rules, const char *purpose)
@@ -64,9 +68,45 @@ static enum status add_all(struct store *store, const struct ready_rules *rules,
     return s;
 }
 
+int ready_shard_of(const char *session_identity, int n_shards)
+{
+    uint8_t bytes[HASH_BYTES];
+    uint32_t n = 0;
+    hash_bytes(session_identity, strlen(session_identity), bytes);
+    memcpy(&n, bytes, sizeof n);
+    return (int)(n % (uint32_t)n_shards) + 1;
+}
+
+/* Fill temp.ready_left with the sessions that are not of this shard. */
+static enum status leave_out(
+    struct store *store, const struct ready_rules *rules, struct error *err)
+{
+    struct query *q = NULL;
+    enum status s =
+        query_open(store, "SELECT session_id, identity FROM session", &q, err);
+    if (s != OK)
+        return s;
+    query_bind(q, "");
+    while ((s = query_next(q, err)) == OK && query_has_row(q)) {
+        if (ready_shard_of(query_text(q, 1), rules->n_shards) == rules->shard)
+            continue;
+        s = store_run(store, err, "INSERT INTO temp.ready_left (session_id) VALUES (?)",
+            "i", query_int(q, 0));
+        if (s != OK)
+            break;
+    }
+    query_close(q);
+    return s;
+}
+
 static enum status make_table(struct store *store, struct error *err)
 {
     enum status s = store_run(store, err, "DROP TABLE IF EXISTS temp.ready_call", "");
+    if (s == OK)
+        s = store_run(store, err, "DROP TABLE IF EXISTS temp.ready_left", "");
+    if (s == OK)
+        s = store_run(store, err,
+            "CREATE TEMP TABLE ready_left (session_id INTEGER PRIMARY KEY)", "");
     if (s == OK)
         s = store_run(store, err,
             "CREATE TEMP TABLE ready_call (call_id INTEGER PRIMARY KEY, llm_id INTEGER,"
@@ -87,10 +127,14 @@ enum status ready_fill(
         s = store_begin(store, err);
     if (s != OK)
         return s;
-    s = query_open(store,
-        "SELECT " COLUMNS " FROM call c WHERE NOT " IS_ANSWERED(
-            "c.call_id") " AND (?1 OR NOT " HAS_FAILED ") AND " MAY_BE_ASKED,
-        &q, err);
+    if (rules->n_shards > 1)
+        s = leave_out(store, rules, err);
+    if (s == OK)
+        s = query_open(store,
+            "SELECT " COLUMNS " FROM call c WHERE NOT " IS_ANSWERED(
+                "c.call_id") " AND (?1 OR NOT " HAS_FAILED ") AND " MAY_BE_ASKED
+                             " AND NOT " IS_LEFT,
+            &q, err);
     if (s == OK) {
         query_bind(q, "i", (int64_t)rules->with_failed);
         s = add_all(store, rules, q, err);
@@ -160,7 +204,8 @@ enum status ready_count(struct store *store, const struct ready_rules *rules,
         " sum(NOT done AND NOT failed AND ready) FROM (SELECT c.purpose AS purpose,"
         " " IS_ANSWERED("c.call_id") " AS done, " HAS_FAILED " AS failed,"
                                      " (" MAY_BE_ASKED
-                                     ") AS ready FROM call c) GROUP BY purpose",
+                                     ") AS ready FROM call c WHERE NOT " IS_LEFT
+                                     ") GROUP BY purpose",
         &q, err);
     if (s != OK)
         return s;

@@ -13,8 +13,9 @@
 struct ready_rules {
     const char *const *purposes; /* of call.purpose; NULL = all */
     size_t n_purposes;
-    int with_failed; /* calls that failed for good are asked again */
-    uint64_t seed;   /* of the order */
+    int with_failed;     /* calls that failed for good are asked again */
+    uint64_t seed;       /* of the order */
+    int shard, n_shards; /* only sessions of this shard, from 1; 0 and 0 = all */
 };
 
 struct ready_call {
@@ -42,6 +43,10 @@ MUST_CHECK enum status ready_answered(struct store *store,
 
 MUST_CHECK enum status ready_count(struct store *store, const struct ready_rules *rules,
     struct ready_counts *out, struct error *err);
+
+/* The shard that a session belongs to, 1 to n_shards, by a hash of its identity: so
+ * copies of a store that are collected on several machines never ask the same call. */
+int ready_shard_of(const char *session_identity, int n_shards);
 
 int ready_in_scope(const struct ready_rules *rules, const char *purpose);
 

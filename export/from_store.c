@@ -28,7 +28,7 @@ static const char sql_calls[] =
     "SELECT t.position, p.text, k.name, c.purpose, l.name, l.role, c.views_added,"
     " c.views_context, c.probability, r.text, r.simulated,"
     " coalesce(r.reported_latency_s, a.latency_ns / 1e9),"
-    " coalesce(r.reported_cost_usd, (SELECT cost_pusd FROM response_cost x"
+    " coalesce(r.reported_cost_usd, (SELECT total_pusd FROM response_cost x"
     "   WHERE x.response_id = r.response_id) / 1e12),"
     " r.reported_views,"
     " (SELECT value FROM score x WHERE x.response_id = r.response_id"

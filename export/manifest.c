@@ -148,8 +148,9 @@ static enum status set_rows(struct builder *b, struct error *err)
 {
     static const char *const views[] = { "name", "kind", "privacy" };
     static const char *const llms[] = { "name", "role", "identity", "facts" };
-    static const char *const prices[] = { "llm", "valid_from", "input_pusd",
-        "cache_read_pusd", "cache_write_pusd", "output_pusd", "source" };
+    static const char *const prices[] = { "llm", "valid_from", "service_tier",
+        "min_input_tokens", "input_pusd", "cache_read_pusd", "cache_write_pusd",
+        "output_pusd", "source" };
     static const char *const recipes[] = { "name", "sha256" };
     static const char *const models[] = { "model", "values" };
     static const char *const scenes[] = { "name", "licence", "consent" };
@@ -167,15 +168,13 @@ static enum status set_rows(struct builder *b, struct error *err)
     // Price rows that were valid when some answer was asked for.
     list = json_keep(&b->kept, json_set_array(b->root, "prices"));
     if ((s = add_rows(b, list,
-             "SELECT l.name, p.valid_from_ms, p.input_pusd, p.cache_read_pusd,"
+             "SELECT l.name, p.valid_from_ms, p.service_tier, p.min_input_tokens,"
+             " p.input_pusd, p.cache_read_pusd,"
              " p.cache_write_pusd, p.output_pusd, p.source"
              " FROM price p JOIN llm l USING (llm_id) WHERE p.price_id IN"
-             " (SELECT (SELECT q.price_id FROM price q WHERE q.llm_id = c.llm_id"
-             "   AND q.valid_from_ms <= a.sent_ms ORDER BY q.valid_from_ms DESC LIMIT 1)"
-             "  FROM response r JOIN attempt a USING (attempt_id)"
-             "  JOIN call c ON c.call_id = r.call_id)"
-             " ORDER BY l.llm_id, p.valid_from_ms",
-             prices, "tmiiiit", err)))
+             " (SELECT price_id FROM response_cost)"
+             " ORDER BY l.llm_id, p.service_tier, p.valid_from_ms, p.min_input_tokens",
+             prices, "tmtiiiiit", err)))
         return s;
     list = json_keep(&b->kept, json_set_array(b->root, "recipes"));
     if ((s = add_rows(b, list, "SELECT name, sha256 FROM recipe ORDER BY recipe_id",

@@ -103,6 +103,26 @@ static const struct sql_invariant sql_invariants[] = {
         "(latency_ns IS NULL "
         "OR latency_ns < 0 OR first_byte_ns > latency_ns OR first_token_ns > "
         "latency_ns)" },
+    { "an attempt has the timing of its run",
+        "SELECT 'attempt ' || attempt_id FROM attempt a JOIN run USING (run_id) WHERE "
+        "a.timing <> run.timing" },
+    { "an isolated attempt was alone",
+        "SELECT 'attempt ' || attempt_id FROM attempt WHERE timing = 'isolated' AND "
+        "in_flight <> 1" },
+    { "calls in flight to one llm are among those in flight",
+        "SELECT 'attempt ' || attempt_id FROM attempt WHERE llm_in_flight < 1 OR "
+        "llm_in_flight > in_flight" },
+    { "times that servers and the loop tell are not negative",
+        "SELECT 'attempt ' || a.attempt_id FROM attempt a LEFT JOIN response r USING "
+        "(attempt_id) WHERE min(coalesce(a.loop_lag_ns, 0), coalesce(r.load_ns, 0), "
+        "coalesce(r.server_ns, 0)) < 0" },
+    { "every prompt has a price: each llm, tier and day has a row from 0 tokens on",
+        "SELECT 'price ' || price_id FROM price p WHERE NOT EXISTS (SELECT 1 FROM price "
+        "q WHERE q.llm_id = p.llm_id AND q.service_tier = p.service_tier AND "
+        "q.valid_from_ms = p.valid_from_ms AND q.min_input_tokens = 0)" },
+    { "what was parsed anew tells what differs",
+        "SELECT 'attempt ' || attempt_id FROM rederived WHERE NOT json_valid(differs) OR "
+        "json_array_length(differs) = 0" },
     { "a score's judge judged the response's call",
         "SELECT 'score ' || score_id FROM score s JOIN response r USING (response_id) "
         "JOIN call j "

@@ -66,6 +66,12 @@ enum status llm_settings(const struct llm *llm, struct json **out, struct error 
              json_set_int(j, "image_tokens", llm->image_tokens) &&
              json_set_int(j, "rpm", llm->rpm) && json_set_int(j, "tpm", llm->tpm) &&
              json_set_number(j, "timeout_s", llm->timeout_s);
+    if (ok && llm->max_usd > 0)
+        ok = json_set_number(j, "max_usd", llm->max_usd) != NULL;
+    if (ok && llm->watts > 0)
+        ok = json_set_number(j, "watts", llm->watts) != NULL;
+    if (ok && llm->usd_per_kwh > 0)
+        ok = json_set_number(j, "usd_per_kwh", llm->usd_per_kwh) != NULL;
     if (ok && llm->key_env)
         ok = json_set_text(j, "key_env", llm->key_env) != NULL;
     if (ok && llm->device)
@@ -243,6 +249,9 @@ static enum status llm_from_row(const struct query *q, struct llm *llm, struct e
         llm->rpm = json_int(json_get(settings, "rpm"), 0);
         llm->tpm = json_int(json_get(settings, "tpm"), 0);
         llm->timeout_s = json_number(json_get(settings, "timeout_s"), 600);
+        llm->max_usd = json_number(json_get(settings, "max_usd"), 0);
+        llm->watts = json_number(json_get(settings, "watts"), 0);
+        llm->usd_per_kwh = json_number(json_get(settings, "usd_per_kwh"), 0);
         if (failed || !llm->name || !llm->identity || !llm->parameters)
             s = error_nomem(err, sizeof *llm);
     }

@@ -43,6 +43,8 @@ struct llm {
     int64_t image_tokens; /* most tokens that one image is billed; 0 = assume the worst */
     int64_t rpm, tpm;     /* a minute; 0 = no limit */
     double timeout_s;
+    double max_usd;            /* cap over the whole store; 0 = none */
+    double watts, usd_per_kwh; /* of its device while it answers; 0 = unknown */
 };
 
 void llm_release(struct llm *llm);

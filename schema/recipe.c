@@ -38,6 +38,7 @@ static void free_parts(struct recipe *recipe)
     }
     for (size_t i = 0; i < recipe->n_prices; i++) {
         free(recipe->prices[i].llm);
+        free(recipe->prices[i].service_tier);
         free(recipe->prices[i].source);
     }
     for (size_t i = 0; i < recipe->n_actions; i++) {

@@ -30,10 +30,13 @@ struct recipe_prompt {
     size_t n_needs;
 };
 
-/* Dated price of one llm, in pico-dollars a token. */
+/* Dated price of one llm, in pico-dollars a token.  Rows of one llm, tier and day are for
+ * prompts of different size; one of them has min_input_tokens 0. */
 struct recipe_price {
     char *llm;
+    char *service_tier; /* lower case; "standard" unless said */
     int64_t valid_from_ms;
+    int64_t min_input_tokens; /* of the whole prompt, cached ones included */
     int64_t input_pusd, cache_read_pusd, cache_write_pusd, output_pusd;
     char *source;
 };

@@ -265,6 +265,7 @@ static enum status mend_price(
             "JOIN attempt x USING (call_id) WHERE r.price_id = ? "
             "AND x.sent_ms >= r.valid_from_ms AND x.sent_ms < coalesce((SELECT "
             "min(n.valid_from_ms) FROM price n WHERE n.llm_id = r.llm_id "
+            "AND n.service_tier = r.service_tier "
             "AND n.valid_from_ms > r.valid_from_ms), 9e18))",
             "i", id);
     if (!s && used)
@@ -287,16 +288,17 @@ static enum status apply_price(struct applying *a, const struct recipe_price *p)
     int64_t id = 0;
     enum status s = store_int(a->store, 0, &id, a->err,
         "SELECT price_id FROM price JOIN llm USING (llm_id) WHERE llm.name = ? AND "
-        "valid_from_ms = ?",
-        "ti", p->llm, p->valid_from_ms);
+        "valid_from_ms = ? AND service_tier = ? AND min_input_tokens = ?",
+        "titi", p->llm, p->valid_from_ms, p->service_tier, p->min_input_tokens);
     if (s || id)
         return s ? s : mend_price(a, p, id);
     return store_run(a->store, a->err,
-        "INSERT INTO price (llm_id, valid_from_ms, input_pusd, cache_read_pusd, "
-        "cache_write_pusd, output_pusd, source) "
-        "SELECT llm_id, ?, ?, ?, ?, ?, ? FROM llm WHERE name = ?",
-        "iiiiitt", p->valid_from_ms, p->input_pusd, p->cache_read_pusd,
-        p->cache_write_pusd, p->output_pusd, p->source, p->llm);
+        "INSERT INTO price (llm_id, valid_from_ms, service_tier, min_input_tokens, "
+        "input_pusd, cache_read_pusd, cache_write_pusd, output_pusd, source) "
+        "SELECT llm_id, ?, ?, ?, ?, ?, ?, ?, ? FROM llm WHERE name = ?",
+        "itiiiiitt", p->valid_from_ms, p->service_tier, p->min_input_tokens,
+        p->input_pusd, p->cache_read_pusd, p->cache_write_pusd, p->output_pusd, p->source,
+        p->llm);
 }
 
 /* ---- the recipe itself ---- */

@@ -119,18 +119,23 @@ static int64_t inner_int(struct recipe_reader *r, const struct json *object,
 
 static void read_limits(struct recipe_reader *r, const char *name, struct llm *llm)
 {
-    static const char *const limit_keys[] = { "rpm", "tpm" };
+    static const char *const limit_keys[] = { "rpm", "tpm", "max_usd" };
     static const char *const accept_keys[] = { "image" };
     char path[RECIPE_PATH];
+    char sub[RECIPE_PATH];
     const struct json *j = llm_key(r, name, "limits", path);
     if (!is_none(j) && !json_is_object(j)) {
-        recipe_wrong(
-            r, path, j, "an object {\"rpm\": requests, \"tpm\": tokens a minute}");
+        recipe_wrong(r, path, j,
+            "an object {\"rpm\": requests, \"tpm\": tokens a minute, \"max_usd\": cap}");
     } else if (!is_none(j)) {
         recipe_known_keys(r, j, path, limit_keys, COUNT_OF(limit_keys));
         llm->rpm =
             inner_int(r, j, path, "rpm", 1, MAX_PER_MINUTE, 0, "requests a minute");
         llm->tpm = inner_int(r, j, path, "tpm", 1, MAX_PER_MINUTE, 0, "tokens a minute");
+        const struct json *cap = json_get(j, "max_usd");
+        if (!is_none(cap))
+            llm->max_usd = recipe_number(r, cap, recipe_path(sub, path, "max_usd"), 1e-6,
+                1e6, 0, "the most USD that this llm may cost");
     }
     j = llm_key(r, name, "accepts", path);
     llm->max_images = -1;
@@ -141,6 +146,22 @@ static void read_limits(struct recipe_reader *r, const char *name, struct llm *l
         llm->max_images = (int)inner_int(
             r, j, path, "image", 0, 10000, -1, "the most images a request");
     }
+}
+
+/* What the electricity of a server of one's own is reckoned with. */
+static void read_energy(struct recipe_reader *r, const char *name, struct llm *llm)
+{
+    char path[RECIPE_PATH];
+    const struct json *watts = llm_key(r, name, "watts", path);
+    llm->watts = is_none(watts) ? 0
+                                : recipe_number(r, watts, path, 1e-6, 1e6, 0,
+                                      "watts that the device draws while it answers");
+    const struct json *tariff = llm_key(r, name, "usd_per_kwh", path);
+    llm->usd_per_kwh =
+        is_none(tariff) ? 0 : recipe_number(r, tariff, path, 1e-6, 1000, 0, "USD a kWh");
+    if (is_none(watts) != is_none(tariff))
+        recipe_mistake(r, path,
+            "expected \"watts\" and \"usd_per_kwh\" together, found one of them");
 }
 
 static void read_settings(struct recipe_reader *r, const char *name, struct llm *llm)
@@ -175,6 +196,7 @@ static void read_settings(struct recipe_reader *r, const char *name, struct llm 
     llm->max_attempts =
         is_none(j) ? 5 : (int)recipe_int(r, j, path, 1, 100, 5, "attempts for one call");
     read_limits(r, name, llm);
+    read_energy(r, name, llm);
 }
 
 static void read_system_prompt(struct recipe_reader *r, const char *name, struct llm *llm)
@@ -261,7 +283,7 @@ static void read_llm(
     static const char *const keys[] = { "role", "protocol", "endpoint", "url", "model",
         "key_env", "parameters", "options", "cache", "system_prompt", "device", "slots",
         "stream", "accepts", "limits", "image_tokens", "timeout_s", "max_attempts",
-        "like", "views" };
+        "watts", "usd_per_kwh", "like", "views" };
     char sub[RECIPE_PATH];
     const char *name = json_key(j);
     llm->name = recipe_copy(r, name);

@@ -96,11 +96,51 @@ static int64_t read_usd(struct recipe_reader *r, const struct json *row, const c
     return pusd;
 }
 
+static char *read_tier(
+    struct recipe_reader *r, const struct json *j, const char *price_path)
+{
+    static const char what[] =
+        "a service tier as the provider names it, in small letters, like \"batch\"";
+    char path[RECIPE_PATH];
+    if (!j)
+        return recipe_copy(r, "standard");
+    recipe_path(path, price_path, "service_tier");
+    char *tier = recipe_word(r, j, path, what);
+    if (tier && strpbrk(tier, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+        recipe_wrong(r, path, j, what);
+    return tier;
+}
+
+static int is_same_day(const struct recipe_price *a, const struct recipe_price *b)
+{
+    return text_equal(a->llm, b->llm) && text_equal(a->service_tier, b->service_tier) &&
+           a->valid_from_ms == b->valid_from_ms;
+}
+
+/* Every prompt has a price: one row of each llm, tier and day begins at 0 tokens. */
+static void check_small_prompts(struct recipe_reader *r)
+{
+    const struct recipe *recipe = r->recipe;
+    char path[RECIPE_PATH];
+    for (size_t i = 0; i < recipe->n_prices; i++) {
+        const struct recipe_price *p = &recipe->prices[i];
+        size_t k = 0;
+        while (k < recipe->n_prices && !(is_same_day(p, &recipe->prices[k]) &&
+                                           !recipe->prices[k].min_input_tokens))
+            k++;
+        if (p->llm && p->min_input_tokens && k == recipe->n_prices)
+            recipe_mistake(r, recipe_path_at(path, "prices", i),
+                "expected another row of this llm, tier and day for smaller prompts "
+                "(without "
+                "\"min_input_tokens\"), found none");
+    }
+}
+
 static void read_price(struct recipe_reader *r, const struct json *row, const char *path,
     struct recipe_price *price)
 {
-    static const char *const keys[] = { "llm", "from", "input_usd", "cached_input_usd",
-        "cache_write_usd", "output_usd", "source" };
+    static const char *const keys[] = { "llm", "from", "service_tier", "min_input_tokens",
+        "input_usd", "cached_input_usd", "cache_write_usd", "output_usd", "source" };
     char sub[RECIPE_PATH];
     if (!json_is_object(row)) {
         recipe_wrong(r, path, row, "an object {\"llm\", \"from\", \"input_usd\", ...}");
@@ -115,6 +155,12 @@ static void read_price(struct recipe_reader *r, const struct json *row, const ch
     price->valid_from_ms = date_ms(json_text(json_get(row, "from"), ""));
     if (price->valid_from_ms < 0)
         recipe_wrong(r, sub, json_get(row, "from"), "a day like \"2026-11-22\"");
+    price->service_tier = read_tier(r, json_get(row, "service_tier"), path);
+    const struct json *least = json_get(row, "min_input_tokens");
+    if (least)
+        price->min_input_tokens =
+            recipe_int(r, least, recipe_path(sub, path, "min_input_tokens"), 0,
+                1000000000, 0, "the prompt's tokens from which on this price holds");
     price->input_pusd = read_usd(r, row, path, "input_usd", -1);
     price->output_pusd = read_usd(r, row, path, "output_usd", -1);
     price->cache_read_pusd =
@@ -145,12 +191,14 @@ void recipe_read_prices(struct recipe_reader *r)
         recipe_path_at(path, "prices", recipe->n_prices - 1);
         read_price(r, j, path, price);
         for (const struct recipe_price *p = recipe->prices; price->llm && p < price; p++)
-            if (text_equal(p->llm, price->llm) &&
-                p->valid_from_ms == price->valid_from_ms)
+            if (is_same_day(p, price) && p->min_input_tokens == price->min_input_tokens)
                 recipe_mistake(r, path,
-                    "expected one price an llm and day, found another in prices[%zu]",
+                    "expected one price an llm and day (and tier and size of the "
+                    "prompt), "
+                    "found another in prices[%zu]",
                     (size_t)(p - recipe->prices));
     }
+    check_small_prompts(r);
 }
 
 /* ---- actions ---- */

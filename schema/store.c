@@ -18,8 +18,10 @@
 #include "schema/query.h"
 
 EMBED(migration_001, "schema/migrations/001_initial.sql");
+EMBED(migration_002, "schema/migrations/002_collectors.sql");
 
-static const char *const migrations[STORE_VERSION] = { migration_001_start };
+static const char *const migrations[STORE_VERSION] = { migration_001_start,
+    migration_002_start };
 
 #define BUSY_MS 10000 /* a reader waits this long while the writer checkpoints */
 #define LOCK_TEXT_MAX 256

@@ -50,7 +50,9 @@ static const char list_items[] =
     "UNION ALL SELECT 3, llm_id, name, identity || role || settings, "
     "retired_ms IS NOT NULL FROM llm "
     "UNION ALL SELECT 4, price_id, l.name || ' from ' || "
-    "date(valid_from_ms / 1000, 'unixepoch'), input_pusd || ' ' || cache_read_pusd || "
+    "date(valid_from_ms / 1000, 'unixepoch') || iif(service_tier = 'standard', '', ' "
+    "(' || service_tier || ')') || iif(min_input_tokens, ' for ' || min_input_tokens || "
+    "' tokens and more', ''), input_pusd || ' ' || cache_read_pusd || "
     "' ' || cache_write_pusd || ' ' || output_pusd || ' ' || source, 0 "
     "FROM price JOIN llm l USING (llm_id) ORDER BY 1, 2";
 

@@ -15,7 +15,7 @@ static void send_and_fail(struct pace *p, int n, int64_t now)
 {
     for (int i = 0; i < n; i++) {
         pace_sent(p, 0, now);
-        pace_done(p, PACE_BROKEN, 0, -1, 0, now);
+        pace_done(p, PACE_BROKEN, 0, 0, -1, 0, now);
     }
 }
 
@@ -28,7 +28,7 @@ static void test_slots(void **state)
     assert_int_equal(pace_wait_ns(&p, 5, 0), 0);
     pace_sent(&p, 5, 0);
     assert_true(pace_wait_ns(&p, 5, 0) == PACE_LATER);
-    pace_done(&p, PACE_ANSWERED, 5, 5, 0, S);
+    pace_done(&p, PACE_ANSWERED, 0, 5, 5, 0, S);
     assert_int_equal(pace_wait_ns(&p, 5, S), 0);
 }
 
@@ -56,7 +56,7 @@ static void test_tokens_a_minute(void **state)
     pace_sent(&p, 6000, 0);
     assert_in_range(pace_wait_ns(&p, 1000, 0), 10 * S - 10, 10 * S + 10);
     // What was reserved and not used comes back.
-    pace_done(&p, PACE_ANSWERED, 6000, 2000, 0, 0);
+    pace_done(&p, PACE_ANSWERED, 0, 6000, 2000, 0, 0);
     assert_int_equal(pace_wait_ns(&p, 1000, 0), 0);
     // A call larger than the bucket goes when the bucket is full.
     assert_true(pace_wait_ns(&p, 100000, 0) > 0);
@@ -70,14 +70,14 @@ static void test_second_429_pauses(void **state)
     pace_init(&p, &pace_rules_default, 10, 0, 0, 0);
     pace_sent(&p, 0, 0);
     pace_sent(&p, 0, 0);
-    pace_done(&p, PACE_LIMITED, 0, -1, 5 * S, 0);
+    pace_done(&p, PACE_LIMITED, 0, 0, -1, 5 * S, 0);
     assert_int_equal(pace_wait_ns(&p, 0, 0), 0);
-    pace_done(&p, PACE_LIMITED, 0, -1, 5 * S, 0);
+    pace_done(&p, PACE_LIMITED, 0, 0, -1, 5 * S, 0);
     assert_int_equal(pace_wait_ns(&p, 0, 0), 5 * S);
     assert_int_equal(pace_wait_ns(&p, 0, 5 * S), 0);
     // A server that says it has no more requests left is believed at once.
     pace_sent(&p, 0, 5 * S);
-    pace_done(&p, PACE_ANSWERED, 0, 0, 3 * S, 5 * S);
+    pace_done(&p, PACE_ANSWERED, 0, 0, 0, 3 * S, 5 * S);
     assert_int_equal(pace_wait_ns(&p, 0, 5 * S), 3 * S);
 }
 
@@ -96,11 +96,11 @@ static void test_breaker(void **state)
     assert_int_equal(pace_wait_ns(&p, 0, 2 * S), 0);
     pace_sent(&p, 0, 2 * S);
     assert_true(pace_wait_ns(&p, 0, 2 * S) == PACE_LATER);
-    pace_done(&p, PACE_BROKEN, 0, -1, 0, 2 * S);
+    pace_done(&p, PACE_BROKEN, 0, 0, -1, 0, 2 * S);
     assert_int_equal(pace_wait_ns(&p, 0, 2 * S), 4 * S);
     // An answer, even a refusal, closes it.
     pace_sent(&p, 0, 6 * S);
-    pace_done(&p, PACE_ANSWERED, 0, -1, 0, 6 * S);
+    pace_done(&p, PACE_ANSWERED, 0, 0, -1, 0, 6 * S);
     pace_sent(&p, 0, 6 * S);
     assert_int_equal(pace_wait_ns(&p, 0, 6 * S), 0);
     assert_false(pace_is_given_up(&p));

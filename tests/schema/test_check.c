@@ -36,6 +36,9 @@ static int set_up(void **state)
         "request_sha256, "
         "request, latency_ns) VALUES (1, 1, 'ok', 0, 1, 'h', x'00', 5)");
     run("INSERT INTO response (call_id, attempt_id, text) VALUES (1, 1, 'yes')");
+    run("INSERT INTO run (run_id, version, timing, options, started_ms) VALUES (1, 'v', "
+        "'isolated', '{}', 0)");
+    store_fixture_price(&f, llm, 1, 1);
     run("INSERT INTO split (split_id, name, created_ms, rule, sha256) VALUES (1, 'm', 0, "
         "'{}', 'h')");
     run("INSERT INTO split_session VALUES (1, 1, 'train', 0)");
@@ -126,6 +129,17 @@ static void each_damage_is_named(void **state)
         { "INSERT INTO association VALUES (1, 1, 'm', 1.5)", "cosines",
             "turn 1, view 1" },
         { "DELETE FROM split_session", "a frozen split", "split m" },
+        { "UPDATE attempt SET run_id = 1", "timing of its run", "attempt 1" },
+        { "UPDATE attempt SET timing = 'isolated', in_flight = 2", "was alone",
+            "attempt 1" },
+        { "UPDATE attempt SET llm_in_flight = 3, in_flight = 2", "among those in flight",
+            "attempt 1" },
+        { "UPDATE response SET load_ns = -1", "are not negative", "attempt 1" },
+        { "UPDATE price SET min_input_tokens = 9", "every prompt has a price",
+            "price 1" },
+        { "INSERT INTO rederived (attempt_id, version, derived_ms, differs, text) VALUES "
+          "(1, 'v', 0, '[]', 'x')",
+            "parsed anew", "attempt 1" },
         { "UPDATE frame SET bytes = x'01' WHERE frame_id = 1", "a frame's bytes",
             "frame 1" },
         { "UPDATE llm SET identity = 'x'", "an llm's identity", "gpt" },

@@ -10,14 +10,14 @@ import { protocols } from './protocols.mjs';
 export const views = ['first_person', 'side', 'overhead'];
 export const systemPrompt = 'You answer in “few” words.\nTabs\tand "quotes" are kept: \\n.';
 
-// Sets that actions may add.
+// An llm of a recipe; more replaces or adds keys, parameters and options one by one.
 export function llm(protocol, url, model, more = {}) {
   const own = protocols[protocol] ?? {};
   const { parameters, options, ...rest } = more;
   const all = {
     role: 'cloud',
     protocol,
-    url: url + (own.url ?? ''),
+    url,
     model,
     parameters: { ...own.parameters, ...parameters },
     ...rest,

@@ -140,7 +140,8 @@ const clients = {
     return async (model, turn, stream) => {
       const made = await client.responses.create({ model, instructions: systemPrompt, stream,
         input: dialogue(turn).map((m) => ({ role: m.role, content: m.text ?? user(m.parts) })),
-        ...protocols['openai-responses'].parameters });
+        // m4a1 asks OpenAI to keep nothing, unless the recipe says otherwise.
+        store: false, ...protocols['openai-responses'].parameters });
       return stream ? drain(made) : made;
     };
   },

@@ -37,11 +37,15 @@ static const struct protocol *const protocols[] = {
     &protocol_azure_openai,
     &protocol_openai_responses,
     &protocol_anthropic,
+    &protocol_gemini,
+    &protocol_ollama,
+    &protocol_bedrock_converse,
 };
 
 const char *protocol_names(void)
 {
-    return "openai-chat, azure-openai, openai-responses, anthropic";
+    return "openai-chat, azure-openai, openai-responses, anthropic, gemini, ollama, "
+           "bedrock-converse";
 }
 
 const struct protocol *protocol_find(const char *name)

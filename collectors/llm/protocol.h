@@ -88,6 +88,9 @@ struct protocol_option {
     int is_needed;
 };
 
+/* What stands for an empty answer in a history, for servers that refuse empty texts. */
+#define PROTOCOL_NO_ANSWER "(no answer)"
+
 /* What "{model}" is in a path, and may be as .otherwise of an option. */
 #define PROTOCOL_MODEL "{model}"
 
@@ -131,7 +134,8 @@ struct protocol {
 };
 
 extern const struct protocol protocol_openai_chat, protocol_azure_openai,
-    protocol_openai_responses, protocol_anthropic;
+    protocol_openai_responses, protocol_anthropic, protocol_gemini, protocol_ollama,
+    protocol_bedrock_converse;
 
 const struct protocol *protocol_find(const char *name); /* NULL: no such protocol */
 const char *protocol_names(void);                       /* for messages: "a, b" */

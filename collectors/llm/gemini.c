@@ -1,0 +1,152 @@
+/* gemini.c - Google Gemini, the request: POST {base}/v1beta/models/MODEL:generateContent,
+ * for streams :streamGenerateContent?alt=sse, the key as x-goog-api-key.
+ *
+ * Source: the types of @google/genai 2.32.0 and the REST reference of
+ * generativelanguage.googleapis.com.  The assistant's role is "model"; an image is a part
+ * with inlineData.  What comes back is read in gemini_answer.c. */
+#include "collectors/llm/gemini.h"
+
+#include <string.h>
+
+#include "m4a1/base/json.h"
+#include "m4a1/base/text.h"
+
+/* Parameters beside generationConfig; every other one goes inside it. */
+static const char *const outer[] = { "generationConfig", "safetySettings", "tools",
+    "toolConfig", "labels", "serviceTier", "store" };
+static const char *const reserved[] = { "model", "contents", "systemInstruction",
+    "system_instruction", NULL };
+
+static int is_outer(const char *key)
+{
+    for (size_t i = 0; i < COUNT_OF(outer); i++)
+        if (text_equal(key, outer[i]))
+            return 1;
+    return 0;
+}
+
+/* A parameter of generationConfig, said inside it or, as is simpler, beside it. */
+static const struct json *config(const struct llm *llm, const char *key)
+{
+    const struct json *j = json_get(llm->parameters, key);
+    return j ? j : json_get(json_get(llm->parameters, "generationConfig"), key);
+}
+
+static enum status check(const struct llm *llm, struct error *err)
+{
+    const struct json *inner = json_get(llm->parameters, "generationConfig");
+    if (strchr(llm->model, '/'))
+        return error_set(err, E_ARG,
+            "llm \"%s\": the model is a bare name like \"gemini-2.5-flash\", not \"%s\"; "
+            "leave out what stands before the slash",
+            llm->name, llm->model);
+    if (inner && !json_is_object(inner))
+        return error_set(err, E_ARG,
+            "llm \"%s\": parameter \"generationConfig\" has to be an object", llm->name);
+    for (const struct json *j = json_first(inner); j; j = json_next(j))
+        if (json_get(llm->parameters, json_key(j)))
+            return error_set(err, E_ARG,
+                "llm \"%s\": parameter \"%s\" is said twice, inside generationConfig and "
+                "beside it; leave one out",
+                llm->name, json_key(j));
+    const struct json *n = config(llm, "candidateCount");
+    if (n && json_int(n, 0) != 1)
+        return error_set(err, E_ARG,
+            "llm \"%s\": parameter \"candidateCount\" has to be 1; for several answers "
+            "plan several samples",
+            llm->name);
+    return OK;
+}
+
+static int64_t max_output_tokens(const struct llm *llm)
+{
+    int64_t n = json_int(config(llm, "maxOutputTokens"), -1);
+    return n < 0 ? -1 : n;
+}
+
+static struct key_use key(const struct llm *llm)
+{
+    return (struct key_use) {
+        .way = KEY_HEADER, .env = llm->key_env, .header = "x-goog-api-key"
+    };
+}
+
+static int add_part(struct json *parts, const struct dialogue_part *part)
+{
+    struct json *j = json_add_object(parts);
+    if (!part->image)
+        return json_set_text(j, "text", part->text) != NULL;
+    struct json *data = json_set_object(j, "inlineData");
+    return json_set_text(data, "mimeType", image_media_type(part->image)) &&
+           protocol_set_image(data, "data", part->image);
+}
+
+static int add_message(struct json *contents, const struct dialogue_message *m)
+{
+    struct json *j = json_add_object(contents);
+    int ok = json_set_text(j, "role", m->is_assistant ? "model" : "user") != NULL;
+    struct json *parts = json_set_array(j, "parts");
+    for (size_t i = 0; ok && i < m->n_parts; i++)
+        if (m->parts[i].image || *m->parts[i].text) // an empty text is refused
+            ok = add_part(parts, &m->parts[i]);
+    if (ok && !json_size(parts))
+        ok = json_set_text(json_add_object(parts), "text", PROTOCOL_NO_ANSWER) != NULL;
+    return ok && parts;
+}
+
+static int add_parameters(struct json *root, const struct llm *llm)
+{
+    const struct json *given = json_get(llm->parameters, "generationConfig");
+    struct json *inside = given ? json_set_copy(root, "generationConfig", given)
+                                : json_set_object(root, "generationConfig");
+    int ok = inside != NULL;
+    const struct json *p = json_first(llm->parameters);
+    for (; ok && p; p = json_next(p))
+        if (!text_equal(json_key(p), "generationConfig"))
+            ok = json_set_copy(is_outer(json_key(p)) ? root : inside, json_key(p), p) !=
+                 NULL;
+    if (ok && !json_size(inside))
+        json_remove(root, "generationConfig");
+    return ok;
+}
+
+static enum status render_stored(const struct llm *llm, const struct dialogue *d,
+    struct buffer *out, struct error *err)
+{
+    struct json *root = json_new_object();
+    int ok = root != NULL;
+    if (d->system_prompt) {
+        struct json *system = json_set_object(root, "systemInstruction");
+        struct json *parts = json_set_array(system, "parts");
+        ok = json_set_text(json_add_object(parts), "text", d->system_prompt) != NULL;
+    }
+    struct json *contents = json_set_array(root, "contents");
+    for (size_t i = 0; ok && i < d->n_messages; i++)
+        ok = add_message(contents, &d->messages[i]);
+    ok = ok && contents && add_parameters(root, llm);
+    enum status s = ok ? json_print(root, JSON_COMPACT, out, err) : error_nomem(err, 1);
+    json_free(root);
+    return s;
+}
+
+static enum status render(const struct llm *llm, const struct dialogue *dialogue,
+    struct buffer *body, struct buffer *stored, struct error *err)
+{
+    enum status s = render_stored(llm, dialogue, stored, err);
+    if (s == OK)
+        s = protocol_put_images(
+            dialogue, buffer_str(stored), "\"data\":\"", 0, body, err);
+    return s;
+}
+
+const struct protocol protocol_gemini = {
+    .name = "gemini",
+    .path = "/v1beta/models/{model}:generateContent",
+    .stream_path = "/v1beta/models/{model}:streamGenerateContent?alt=sse",
+    .reserved = reserved,
+    .key = key,
+    .check = check,
+    .max_output_tokens = max_output_tokens,
+    .render = render,
+    .parse = gemini_parse,
+};

@@ -1,0 +1,185 @@
+/* ollama.c - Ollama's own chat, the request: POST {base}/api/chat.
+ *
+ * Source: docs/api.md and api/types.go of ollama/ollama.  The images of a message are a
+ * list beside its text, in order, as plain base64; the labels of the views stand in the
+ * text, in the same order.  What comes back is read in ollama_answer.c. */
+#include "collectors/llm/ollama.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "m4a1/base/json.h"
+#include "m4a1/base/text.h"
+
+#define MAX_MESSAGE (16u << 20) /* bytes of one message's text */
+
+/* Parameters beside options; every other one goes inside it. */
+static const char *const outer[] = { "options", "keep_alive", "think", "format", "tools",
+    "truncate", "shift", "logprobs", "top_logprobs" };
+static const char *const reserved[] = { "model", "messages", "stream", NULL };
+
+static int is_outer(const char *key)
+{
+    for (size_t i = 0; i < COUNT_OF(outer); i++)
+        if (text_equal(key, outer[i]))
+            return 1;
+    return 0;
+}
+
+/* A model's option, said inside "options" or, as is simpler, beside it. */
+static const struct json *option(const struct llm *llm, const char *key)
+{
+    const struct json *j = json_get(llm->parameters, key);
+    return j ? j : json_get(json_get(llm->parameters, "options"), key);
+}
+
+static enum status check(const struct llm *llm, struct error *err)
+{
+    const struct json *inner = json_get(llm->parameters, "options");
+    if (inner && !json_is_object(inner))
+        return error_set(err, E_ARG,
+            "llm \"%s\": parameter \"options\" has to be an object", llm->name);
+    for (const struct json *j = json_first(inner); j; j = json_next(j))
+        if (json_get(llm->parameters, json_key(j)))
+            return error_set(err, E_ARG,
+                "llm \"%s\": parameter \"%s\" is said twice, inside options and beside "
+                "it; leave one out",
+                llm->name, json_key(j));
+    if (json_int(option(llm, "num_ctx"), 0) < 1)
+        return error_set(err, E_ARG,
+            "llm \"%s\": parameter \"num_ctx\" is needed: how long a context Ollama "
+            "takes "
+            "otherwise depends on its version and memory, and it drops what does not "
+            "fit; "
+            "say one that holds all images and texts, like 16384",
+            llm->name);
+    return OK;
+}
+
+static int64_t max_output_tokens(const struct llm *llm)
+{
+    int64_t n = json_int(option(llm, "num_predict"), -1);
+    return n < 0 ? -1 : n; // -1 and -2 are Ollama's words for "no bound"
+}
+
+/* Label and text of a message, each on its own line. */
+static int add_texts(struct json *message, const struct dialogue_message *m)
+{
+    struct buffer text;
+    buffer_init(&text, MAX_MESSAGE);
+    for (size_t i = 0; i < m->n_parts; i++)
+        if (m->parts[i].text)
+            buffer_printf(&text, "%s%s", text.len ? "\n" : "", m->parts[i].text);
+    int ok = !text.failed && json_set_text(message, "content", buffer_str(&text));
+    buffer_release(&text);
+    return ok;
+}
+
+static int add_image(struct json *images, const struct image *image)
+{
+    char *mark = text_format("sha256:%s", image_sha256(image));
+    int ok = mark && json_add_text(images, mark);
+    free(mark);
+    return ok;
+}
+
+static int add_message(struct json *messages, const struct dialogue_message *m)
+{
+    struct json *j = json_add_object(messages), *images = NULL;
+    int ok = json_set_text(j, "role", m->is_assistant ? "assistant" : "user") != NULL;
+    ok = ok && add_texts(j, m);
+    for (size_t i = 0; ok && i < m->n_parts; i++) {
+        if (!m->parts[i].image)
+            continue;
+        images = images ? images : json_set_array(j, "images");
+        ok = add_image(images, m->parts[i].image);
+    }
+    return ok;
+}
+
+static int add_parameters(struct json *root, const struct llm *llm)
+{
+    const struct json *given = json_get(llm->parameters, "options");
+    int ok = json_set_bool(root, "stream", llm->stream) != NULL;
+    // A prompt that does not fit is to be an error, not a shorter prompt.
+    ok = ok && json_set_bool(root, "truncate", 0);
+    struct json *inside =
+        given ? json_set_copy(root, "options", given) : json_set_object(root, "options");
+    const struct json *p = json_first(llm->parameters);
+    for (; ok && p; p = json_next(p)) {
+        struct json *to = is_outer(json_key(p)) ? root : inside;
+        if (text_equal(json_key(p), "options"))
+            continue;
+        json_remove(to, json_key(p));
+        ok = json_set_copy(to, json_key(p), p) != NULL;
+    }
+    return ok && inside;
+}
+
+static enum status render_stored(const struct llm *llm, const struct dialogue *d,
+    struct buffer *out, struct error *err)
+{
+    struct json *root = json_new_object();
+    int ok = json_set_text(root, "model", llm->model) != NULL;
+    struct json *messages = json_set_array(root, "messages");
+    if (d->system_prompt) {
+        struct json *system = json_add_object(messages);
+        ok = ok && json_set_text(system, "role", "system") &&
+             json_set_text(system, "content", d->system_prompt);
+    }
+    for (size_t i = 0; ok && i < d->n_messages; i++)
+        ok = add_message(messages, &d->messages[i]);
+    ok = ok && messages && add_parameters(root, llm);
+    enum status s = ok ? json_print(root, JSON_COMPACT, out, err) : error_nomem(err, 1);
+    json_free(root);
+    return s;
+}
+
+/* An element of a list of images can look like a text of the dialogue, so the list is
+ * found first: inside a JSON string its quotes would be escaped. */
+static enum status put_images_in(
+    const struct dialogue *d, const char *stored, struct buffer *body, struct error *err)
+{
+    const char *rest = stored;
+    for (size_t i = 0; i < d->n_messages; i++) {
+        const struct dialogue_message *m = &d->messages[i];
+        const char *before = "\"images\":[\"";
+        for (size_t k = 0; k < m->n_parts; k++) {
+            const char *text = NULL, *found = NULL;
+            size_t len = 0;
+            if (!m->parts[k].image)
+                continue;
+            if (!(found = strstr(rest, before)))
+                return error_set(err, E_DATA, "an image got lost in a request");
+            enum status s = image_base64(m->parts[k].image, &text, &len, err);
+            if (s != OK)
+                return s;
+            found += strlen(before);
+            buffer_add(body, rest, (size_t)(found - rest));
+            buffer_add(body, text, len);
+            rest = found + strlen("sha256:") + HASH_HEX - 1;
+            before = "\",\"";
+        }
+    }
+    buffer_add_str(body, rest);
+    return buffer_status(body, "request body", err);
+}
+
+static enum status render(const struct llm *llm, const struct dialogue *dialogue,
+    struct buffer *body, struct buffer *stored, struct error *err)
+{
+    enum status s = render_stored(llm, dialogue, stored, err);
+    if (s == OK)
+        s = put_images_in(dialogue, buffer_str(stored), body, err);
+    return s;
+}
+
+const struct protocol protocol_ollama = {
+    .name = "ollama",
+    .path = "/api/chat",
+    .reserved = reserved,
+    .check = check,
+    .max_output_tokens = max_output_tokens,
+    .render = render,
+    .parse = ollama_parse,
+};

@@ -150,6 +150,8 @@ static enum failure failure_of_word(const char *word)
         { "insufficient_credits", FAILURE_QUOTA },
         { "content_filter", FAILURE_FILTER },
         { "content_policy_violation", FAILURE_FILTER },
+        { "image_content_policy_violation", FAILURE_FILTER },
+        { "bio_policy", FAILURE_FILTER },
         { "rate_limit_exceeded", FAILURE_RATE_LIMIT },
         { "rate_limit_error", FAILURE_RATE_LIMIT },
         { "rate_limited", FAILURE_RATE_LIMIT },

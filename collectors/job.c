@@ -78,19 +78,27 @@ static void set_failure(struct job *job, enum failure failure, const char *why)
         (void)error_nomem(&job->failed, 1);
 }
 
-static void scrub_text(const struct job *job, char *s)
+static size_t scrub_text(const struct job *job, char *s)
 {
-    if (s)
-        key_scrub(&job->exchange.key, s, strlen(s));
+    return s ? key_scrub(&job->exchange.key, s, strlen(s)) : 0;
 }
 
+/* For a key that only parsing put together, out of the pieces of a stream: no search
+ * finds it in the bytes that were received, so those are not kept. */
 static void scrub_answer(struct job *job)
 {
     struct answer *a = &job->answer;
+    struct buffer *received = &job->exchange.received;
     char *texts[] = { a->error, a->text, a->provider_stop, a->model, a->fingerprint,
         a->request_id, a->usage };
+    size_t n = 0;
     for (size_t i = 0; i < COUNT_OF(texts); i++)
-        scrub_text(job, texts[i]);
+        n += scrub_text(job, texts[i]);
+    if (!n || !received->len)
+        return;
+    explicit_bzero(received->data, received->len);
+    buffer_clear(received);
+    buffer_add_str(received, "(not kept: the server sent a key back, in pieces)");
 }
 
 /* What the server said decides where it said something; else how the exchange ended. */
@@ -135,7 +143,6 @@ void job_read(struct job *job)
     classify(job);
     server_facts_read(buffer_str(&ex->headers), buffer_str(&ex->received),
         ex->received.len, &job->told);
-    // Again, for a key that only parsing put together: escapes, pieces of a stream.
     scrub_answer(job);
     enum status s = job->failed.code;
     if (s == OK && ex->received.len)

@@ -146,6 +146,9 @@ const struct protocol *protocol_at(size_t i);
  * and an unknown one the nearest that is known. */
 MUST_CHECK enum status protocol_check(
     const struct protocol *p, const struct llm *llm, struct error *err);
+/* The first half of it: the options alone. */
+MUST_CHECK enum status protocol_check_options(
+    const struct protocol *p, const struct llm *llm, struct error *err);
 
 /* The value of an option, given or not; NULL where it has none. */
 const char *protocol_option(

@@ -79,7 +79,7 @@ static enum status check_value(const struct llm *llm,
     return s;
 }
 
-static enum status check_options(
+enum status protocol_check_options(
     const struct protocol *p, const struct llm *llm, struct error *err)
 {
     for (const struct json *j = json_first(llm->options); j; j = json_next(j)) {
@@ -100,7 +100,7 @@ static enum status check_options(
 enum status protocol_check(
     const struct protocol *p, const struct llm *llm, struct error *err)
 {
-    enum status s = check_options(p, llm, err);
+    enum status s = protocol_check_options(p, llm, err);
     if (s != OK)
         return s;
     for (size_t i = 0; p->reserved && p->reserved[i]; i++)

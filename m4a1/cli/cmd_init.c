@@ -249,9 +249,11 @@ static enum status check_protocols(
     for (size_t i = 0; i < recipe->n_llms; i++) {
         const struct llm *llm = &recipe->llms[i];
         const struct protocol *p = protocol_find(llm->protocol);
-        const char *key = p ? "parameters" : "protocol";
         if (p && !protocol_check(p, llm, &why))
             continue;
+        const char *key = !p                                     ? "protocol"
+                          : protocol_check_options(p, llm, NULL) ? "options"
+                                                                 : "parameters";
         char *path = text_format("llms.%s.%s", llm->name, key);
         if (!path) {
             buffer_release(&file);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "collectors/endpoint.h"
 #include "collectors/engine_private.h"
 #include "collectors/ledger.h"
 #include "collectors/preflight.h"
@@ -264,6 +265,27 @@ static enum status prepare(struct engine *e, struct error *err)
     return s;
 }
 
+/* What the servers of local llms tell of themselves, before they have work to do. */
+static enum status ask_endpoints(struct engine *e, struct error *err)
+{
+    enum status s = OK;
+    for (size_t i = 0; s == OK && !e->o->simulator_url && i < e->n_lanes; i++) {
+        const struct llm *llm = e->lanes[i].llm;
+        struct endpoint_facts facts;
+        if (llm->role != LLM_LOCAL)
+            continue;
+        s = endpoint_ask(llm, &facts, err);
+        if (s == OK && facts.slots > 0 && facts.slots < llm->slots)
+            log_warn("llm %s: its server answers %lld calls at once, but slots is %d: the "
+                     "others wait inside their latency",
+                llm->name, (long long)facts.slots, llm->slots);
+        if (s == OK && facts.server)
+            s = endpoint_save(e->store, llm->llm_id, &facts, err);
+        endpoint_facts_release(&facts);
+    }
+    return s;
+}
+
 static enum status start_threads(struct engine *e, struct error *err)
 {
     enum status s = image_cache_new(CACHE_BYTES, &e->cache, err);
@@ -400,7 +422,9 @@ enum status engine_run(struct store *store, const struct engine_options *o,
     if (s == OK &&
         (result->counts.n_ready || (o->retry_failed && result->counts.n_failed))) {
         progress_total(o->progress, result->counts.n_ready + result->counts.n_waiting);
-        s = start_threads(&e, err);
+        s = ask_endpoints(&e, err);
+        if (s == OK)
+            s = start_threads(&e, err);
         if (s == OK)
             s = loop(&e, err);
     }

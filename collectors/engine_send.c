@@ -136,6 +136,15 @@ int64_t engine_seconds_ns(double s)
     return s > 0 && s < 1e9 ? (int64_t)(s * 1e9) : 0;
 }
 
+/* A call that waits for its answer needs its images no more: so a thousand of them hold
+ * little memory.  A call that is asked again is rendered again. */
+static void drop_body(struct exchange *ex)
+{
+    struct job *job = ex->arg;
+    buffer_release(&job->body);
+    ex->body = NULL;
+}
+
 void engine_hand_over(struct engine *e)
 {
     while (e->opened) {
@@ -154,6 +163,7 @@ void engine_hand_over(struct engine *e)
         ex->is_fresh = job->is_fresh;
         ex->timeout_ns = engine_seconds_ns(job->llm->timeout_s);
         ex->connect_timeout_ns = engine_seconds_ns(e->o->connect_timeout_s);
+        ex->uploaded = drop_body;
         ex->done = engine_exchange_done;
         ex->arg = job;
         job->handed_ns = clock_mono_ns();

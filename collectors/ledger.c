@@ -229,12 +229,13 @@ enum status ledger_close(
         "UPDATE attempt SET status = ?2, final = ?3, error_class = ?4, error = ?5,"
         " closed_ms = ?6, http_status = ?7, request_id = ?8, received = ?9,"
         " queue_ns = ?10, name_lookup_ns = ?11, connect_ns = ?12, upload_ns = ?13,"
-        " first_byte_ns = ?14, first_token_ns = ?15, latency_ns = ?16, reused = ?17"
+        " first_byte_ns = ?14, first_token_ns = ?15, latency_ns = ?16, reused = ?17,"
+        " loop_lag_ns = ?18"
         " WHERE attempt_id = ?1",
         "ititti"
         "Itbi"
         "IIIII"
-        "II",
+        "III",
         job->attempt_id, status, (int64_t)(failed && is_final),
         failed ? failure_names[a->failure] : NULL, failed ? a->error : NULL,
         clock_wall_ms(), http_status ? &http_status : NULL, a->request_id,
@@ -243,7 +244,8 @@ enum status ledger_close(
         between(sent, ex->uploaded_mono_ns, &upload),
         between(sent, ex->first_byte_mono_ns, &first_byte),
         between(sent, token_at, &first_token),
-        between(sent, ex->last_byte_mono_ns, &latency), sent ? &reused : NULL);
+        between(sent, ex->last_byte_mono_ns, &latency), sent ? &reused : NULL,
+        sent ? &ex->loop_lag_ns : NULL);
     return s == OK && !failed ? insert_response(store, job, err) : s;
 }
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collectors/llm/fetch.h"
 #include "m4a1/base/clock.h"
 #include "m4a1/base/text.h"
 
@@ -76,10 +77,15 @@ static size_t on_upload(char *to, size_t size, size_t n, void *arg)
     struct transfer *t = arg;
     struct exchange *ex = t->ex;
     size_t left = ex->len - t->n_uploaded, take = size * n < left ? size * n : left;
+    if (!take) // all is taken, and the body may be gone
+        return 0;
     memcpy(to, ex->body + t->n_uploaded, take);
     t->n_uploaded += take;
-    if (t->n_uploaded == ex->len && !ex->uploaded_mono_ns)
+    if (t->n_uploaded == ex->len && !ex->uploaded_mono_ns) {
         ex->uploaded_mono_ns = clock_mono_ns();
+        if (ex->uploaded)
+            ex->uploaded(ex);
+    }
     return take;
 }
 
@@ -123,20 +129,6 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 }
 
 /* ---- one transfer --------------------------------------------------------------- */
-
-static int is_loopback(const char *url)
-{
-    CURLU *u = curl_url();
-    char *host = NULL;
-    int yes = 0;
-    if (u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
-        curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK)
-        yes = !strcmp(host, "localhost") || text_ends(host, ".localhost") ||
-              text_starts(host, "127.") || !strcmp(host, "[::1]");
-    curl_free(host);
-    curl_url_cleanup(u);
-    return yes;
-}
 
 static int add_header(struct transfer *t, const char *line)
 {
@@ -228,7 +220,7 @@ static void set_options(struct transfer *t)
     curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_ready_to_send);
     curl_easy_setopt(e, CURLOPT_PREREQDATA, t);
     curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, ex->is_fresh ? 1L : 0L);
-    if (is_loopback(ex->url))
+    if (fetch_is_loopback(ex->url))
         curl_easy_setopt(e, CURLOPT_PROXY, "");
 }
 
@@ -362,9 +354,18 @@ static void take_ended(struct transport *tr)
     }
 }
 
+/* Everything between two waits happens at one go. */
+static void note_lag(struct transport *tr, int64_t lag_ns)
+{
+    for (struct transfer *t = tr->under_way; t; t = t->next)
+        if (lag_ns > t->ex->loop_lag_ns)
+            t->ex->loop_lag_ns = lag_ns;
+}
+
 static void *run(void *arg)
 {
     struct transport *tr = arg;
+    int64_t woken_ns = clock_mono_ns();
     for (int quit = 0; !quit;) {
         int abort_all = 0, n_running = 0;
         take_mail(tr, &abort_all, &quit);
@@ -374,8 +375,11 @@ static void *run(void *arg)
         if (quit)
             break;
         curl_multi_perform(tr->multi, &n_running);
+        note_lag(tr, clock_mono_ns() - woken_ns);
         take_ended(tr);
+        note_lag(tr, clock_mono_ns() - woken_ns);
         curl_multi_poll(tr->multi, NULL, 0, POLL_MS, NULL);
+        woken_ns = clock_mono_ns();
     }
     return NULL;
 }

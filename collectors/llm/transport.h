@@ -47,7 +47,9 @@ struct exchange {
     const char *body_sha256; /* for signatures; NULL where nothing is signed */
     int is_fresh;            /* over a new connection, never one that was kept alive */
     int64_t timeout_ns, connect_timeout_ns;
-    void (*done)(struct exchange *ex); /* on the transport's thread; must be quick */
+    /* NULL or called once the last byte of the body was taken: body is not read again. */
+    void (*uploaded)(struct exchange *ex);
+    void (*done)(struct exchange *ex); /* both on the transport's thread; must be quick */
     void *arg;                         /* the caller's */
 
     /* what came; released with exchange_release() */
@@ -62,6 +64,9 @@ struct exchange {
     /* Stamps of clock_mono_ns(), 0 = never: request handed over, its last byte taken,
      * first byte of the answer (not of an interim 1xx), last byte of the answer. */
     int64_t sent_mono_ns, uploaded_mono_ns, first_byte_mono_ns, last_byte_mono_ns;
+    /* The longest that the thread was busy at one go while the exchange was under way: no
+     * stamp is later than what it stands for by more. */
+    int64_t loop_lag_ns;
 };
 
 void exchange_release(struct exchange *ex);

@@ -1,4 +1,7 @@
 /* cmd_collect.c - m4a1 collect: ask what the plan still lacks. */
+#include <stdlib.h>
+#include <string.h>
+
 #include "m4a1/base/text.h"
 #include "m4a1/cli/collecting.h"
 
@@ -7,6 +10,10 @@ static const struct cli_option options[] = {
     { "limit", "N", "stop after N attempts" },
     { "purpose", "P",
         "only calls of this purpose: path, fan_out, reference, judge (default: all)" },
+    { "timing", "T",
+        "loaded (default): calls at once; isolated: one call at a time over all llms" },
+    { "fresh-connections", NULL, "each call over a new connection" },
+    { "shard", "I/N", "only the sessions of shard I of N, for N copies of the store" },
     { "json", NULL, "the summary as JSON" },
     { NULL, NULL, NULL },
 };
@@ -29,6 +36,39 @@ static enum status read_purpose(
     const char *nearest = text_nearest(*slot, purposes, COUNT_OF(purposes));
     return cli_usage(cli, err, "--purpose: there is no purpose \"%s\"%s%s%s", *slot,
         nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
+}
+
+static enum status read_timing(
+    struct cli *cli, struct engine_options *o, struct error *err)
+{
+    const char *timing = cli_value(cli, "timing");
+    o->fresh_connections = cli_flag(cli, "fresh-connections");
+    if (timing && !text_equal(timing, "loaded") && !text_equal(timing, "isolated"))
+        return cli_usage(cli, err, "--timing is loaded or isolated, not \"%s\"", timing);
+    o->timing = text_equal(timing, "isolated") ? ENGINE_ISOLATED : ENGINE_LOADED;
+    return OK;
+}
+
+static enum status read_shard(
+    struct cli *cli, struct engine_options *o, struct error *err)
+{
+    const char *shard = cli_value(cli, "shard"),
+               *slash = shard ? strchr(shard, '/') : NULL;
+    int64_t i = 0, n = 0;
+    if (!shard)
+        return OK;
+    char *first = slash ? text_copy_n(shard, (size_t)(slash - shard)) : NULL;
+    int ok = first && text_to_int(first, "", 1, 10000, &i, NULL) == OK &&
+             text_to_int(slash + 1, "", 1, 10000, &n, NULL) == OK && i <= n;
+    free(first);
+    if (!ok)
+        return cli_usage(cli, err,
+            "--shard wants the shard's number and how many there are, like 2/4, not "
+            "\"%s\"",
+            shard);
+    o->shard = (int)i;
+    o->n_shards = (int)n;
+    return OK;
 }
 
 static enum status print_summary(
@@ -59,6 +99,10 @@ static enum status run(struct cli *cli, struct error *err)
         s = cli_int(cli, "limit", -1, 1, INT64_MAX, &o.limit, err);
     if (!s)
         s = read_purpose(cli, &o, &purpose, err);
+    if (!s)
+        s = read_timing(cli, &o, err);
+    if (!s)
+        s = read_shard(cli, &o, err);
     if (s) {
         store_close(store);
         return s;
@@ -97,6 +141,9 @@ const struct verb verb_collect = {
         "\n"
         "  m4a1 collect study.m4a1 --max-usd 20\n"
         "  m4a1 collect study.m4a1 --limit 5           a first look at five answers\n"
+        "  m4a1 collect study.m4a1 --for 8h            done before the morning\n"
+        "  m4a1 collect study.m4a1 --timing isolated --limit 200   latencies without "
+        "load\n"
         "  m4a1 collect study.m4a1 --simulator http://127.0.0.1:8400   a rehearsal,\n"
         "                                    free of charge; its rows say simulated\n"
         "\n"

@@ -3,7 +3,9 @@
 
 #include <stdio.h>
 
+#include "m4a1/base/clock.h"
 #include "m4a1/base/text.h"
+#include "m4a1/cli/timespan.h"
 #include "schema/query.h"
 #include "schema/recipe.h"
 
@@ -30,7 +32,12 @@ static int add_llm(struct json *list, const struct engine_llm *l)
              json_set_int(j, "output_tokens", l->output_tokens) &&
              json_set_number(j, "cost_usd", usd(l->cost_pusd)) &&
              json_set_int(j, "cost_unknown", l->n_cost_unknown) &&
-             json_set_bool(j, "left_alone", l->is_given_up);
+             json_set_bool(j, "left_alone", l->is_given_up) &&
+             json_set_bool(j, "cap_reached", l->is_capped);
+    struct json *slots = json_set_object(j, "at_once");
+    ok = ok && json_set_int(slots, "ceiling", l->slots) &&
+         json_set_int(slots, "now", l->slots_now) &&
+         json_set_int(slots, "least", l->slots_least);
     if (ok && l->n_answered)
         ok = json_set_number(j, "mean_latency_s", mean_latency_s(l)) != NULL;
     return ok;
@@ -46,6 +53,7 @@ enum status collecting_json(
              json_set_int(j, "unsendable", r->n_unsendable) &&
              json_set_bool(j, "cap_reached", r->cap_reached) &&
              json_set_bool(j, "limit_reached", r->limit_reached) &&
+             json_set_bool(j, "deadline_reached", r->deadline_reached) &&
              json_set_bool(j, "interrupted", r->interrupted) &&
              json_set_number(j, "spent_usd", usd(r->spent_pusd)) &&
              json_set_number(j, "elapsed_s", (double)r->elapsed_ns / 1e9);
@@ -91,8 +99,19 @@ static void print_llms(const struct engine_result *r)
 
 static void print_remarks(const struct engine_result *r, const char *path)
 {
-    if (r->cap_reached)
-        printf("The spending cap is reached: the next call might go over it.\n");
+    for (size_t i = 0; i < r->n_llms; i++) {
+        const struct engine_llm *l = &r->llms[i];
+        if (l->is_capped)
+            printf("%s: a spending cap is reached: its next call might go over it.\n",
+                l->name);
+        if (l->slots_least < l->slots)
+            printf(
+                "%s turned calls away: of %d at once as few as %d were sent, %d at the "
+                "end.\n",
+                l->name, l->slots, l->slots_least, l->slots_now);
+    }
+    if (r->deadline_reached)
+        printf("Stopped in time for the deadline.\n");
     if (r->limit_reached)
         printf("Stopped at --limit.\n");
     for (size_t i = 0; i < r->n_llms; i++)
@@ -155,10 +174,35 @@ static enum status recipe_cap(
     return s;
 }
 
+static enum status read_deadline(
+    struct cli *cli, struct engine_options *o, struct error *err)
+{
+    const char *until = cli_value(cli, "until"), *length = cli_value(cli, "for");
+    int64_t now_ms = clock_wall_ms(), ms = 0;
+    if (until && length)
+        return cli_usage(cli, err, "give --until or --for, not both");
+    if (until && !timespan_until(until, now_ms, &o->until_ms))
+        return cli_usage(cli, err,
+            "--until wants a time like 07:30 (the next one here) or 2026-11-23T07:30Z, "
+            "not "
+            "\"%s\"",
+            until);
+    if (until && o->until_ms <= now_ms)
+        return cli_usage(cli, err, "--until: %s is over already", until);
+    if (length && !timespan_length(length, &ms))
+        return cli_usage(cli, err,
+            "--for wants a length of time like 8h, 90m, 1h30m or 45s, not \"%s\"",
+            length);
+    if (length)
+        o->until_ms = now_ms + ms;
+    return OK;
+}
+
 enum status collecting_options(
     struct cli *cli, struct store *store, struct engine_options *o, struct error *err)
 {
     int64_t max_attempts = 0, in_flight = 0, seed = 0;
+    double grace_s = 0;
     engine_options_init(o);
     enum status s = cli_double(cli, "max-usd", -1, 0, 1e6, &o->max_usd, err);
     if (!s)
@@ -167,8 +211,13 @@ enum status collecting_options(
         s = cli_int(cli, "in-flight", o->in_flight, 1, 1000, &in_flight, err);
     if (!s)
         s = cli_int(cli, "seed", 1, 0, INT64_MAX, &seed, err);
+    if (!s)
+        s = cli_double(cli, "grace", o->grace_s, 0, 86400, &grace_s, err);
+    if (!s)
+        s = read_deadline(cli, o, err);
     if (s)
         return s;
+    o->grace_s = grace_s;
     o->max_attempts = (int)max_attempts;
     o->in_flight = (int)in_flight;
     o->seed = (uint64_t)seed;

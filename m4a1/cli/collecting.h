@@ -13,6 +13,12 @@
         { "simulator", "URL", "send every call to m4a1 simulate at URL, without keys" }, \
         { "max-attempts", "N", "attempts a call (default: each llm's own)" },            \
         { "in-flight", "N", "calls in flight over all llms (default: 16)" },             \
+        { "until", "TIME",                                                               \
+            "send nothing that would not be done by TIME: 07:30 or 2026-11-23T07:30Z" }, \
+        { "for", "TIME", "the same, counted from now: 8h, 90m, 1h30m, 45s" },            \
+        { "grace", "S",                                                                  \
+            "after Ctrl-C, SIGTERM or the deadline, wait S seconds for calls in flight " \
+            "(default: 60)" },                                                           \
         { "retry-failed", NULL, "ask calls again that failed for good" },                \
         { "allow-unpriced", NULL, "also ask llms without a price; they count nothing" }, \
     {                                                                                    \

@@ -122,6 +122,41 @@ static void test_given_up(void **state)
     assert_int_equal(now, (2 + 4 + 8 + 16) * S);
 }
 
+/* Additive up, halved on a 429, once for all calls that were in flight together. */
+static void test_slots_adapt(void **state)
+{
+    (void)state;
+    struct pace p;
+    pace_init(&p, &pace_rules_default, 16, 0, 0, 0);
+    assert_int_equal(pace_allowed(&p), 16);
+    for (int i = 0; i < 16; i++)
+        pace_sent(&p, 0, S);
+    assert_int_equal(pace_wait_ns(&p, 0, S), PACE_LATER);
+    for (int i = 0; i < 5; i++) // of the same flight: one halving
+        pace_done(&p, PACE_LIMITED, S, 0, -1, 0, 2 * S);
+    assert_int_equal(pace_allowed(&p), 8);
+    for (int i = 0; i < 3; i++)
+        pace_done(&p, PACE_ANSWERED, S, 0, 0, 0, 2 * S);
+    // Eight are still in flight: as many as may be.
+    assert_int_equal(pace_wait_ns(&p, 0, 2 * S), PACE_LATER);
+    for (int i = 0; i < 8; i++)
+        pace_done(&p, PACE_ANSWERED, S, 0, 0, 0, 2 * S);
+    assert_int_equal(pace_allowed(&p), 9); // eleven answers: one more, and a bit
+    // Down to one, never to none.
+    for (int i = 3; i < 13; i++) {
+        pace_sent(&p, 0, i * S);
+        pace_done(&p, PACE_LIMITED, i * S, 0, -1, 0, i * S);
+    }
+    assert_int_equal(pace_allowed(&p), 1);
+    assert_int_equal(p.least, 1);
+    // And up to the ceiling again, not above.
+    for (int i = 0; i < 500; i++) {
+        pace_sent(&p, 0, 20 * S);
+        pace_done(&p, PACE_ANSWERED, 20 * S, 0, 0, 0, 20 * S);
+    }
+    assert_int_equal(pace_allowed(&p), 16);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -131,6 +166,7 @@ int main(void)
         cmocka_unit_test(test_second_429_pauses),
         cmocka_unit_test(test_breaker),
         cmocka_unit_test(test_given_up),
+        cmocka_unit_test(test_slots_adapt),
     };
     return cmocka_run_group_tests_name("pace", tests, NULL, NULL);
 }

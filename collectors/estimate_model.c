@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "collectors/ledger.h"
 #include "collectors/llm/protocol.h"
 #include "m4a1/base/clock.h"
 #include "schema/query.h"
@@ -13,14 +12,14 @@
 const char *const estimate_basis_names[3] = { "measured", "simulated", "guessed" };
 
 /* Guesses for an llm of which nothing is measured. */
-#define BYTES_A_TOKEN 4.0      /* English text */
-#define TOKENS_A_MESSAGE 8.0   /* role marks and separators */
-#define GUESSED_IMAGE 1000.0   /* tokens, where the recipe does not say */
-#define GUESSED_OUTPUT 250.0   /* tokens, or half of what the llm may say */
-#define GUESSED_RUBRIC 500.0   /* tokens that a judge is asked beside the answers */
-#define GUESSED_LOW 0.4        /* a call costs between these times the guess ... */
-#define GUESSED_HIGH 3.0       /* ... or as much as its longest answer */
-#define GUESSED_CLOUD_S 6.0    /* seconds a call */
+#define BYTES_A_TOKEN 4.0    /* English text */
+#define TOKENS_A_MESSAGE 8.0 /* role marks and separators */
+#define GUESSED_IMAGE 1000.0 /* tokens, where the recipe does not say */
+#define GUESSED_OUTPUT 250.0 /* tokens, or half of what the llm may say */
+#define GUESSED_RUBRIC 500.0 /* tokens that a judge is asked beside the answers */
+#define GUESSED_LOW 0.4      /* a call costs between these times the guess ... */
+#define GUESSED_HIGH 3.0     /* ... or as much as its longest answer */
+#define GUESSED_CLOUD_S 6.0  /* seconds a call */
 #define GUESSED_LOCAL_S 12.0
 
 /* Means by llm, number of images and whether simulated.  The cost is that of today's
@@ -39,7 +38,9 @@ static const char sql_measured[] =
     " avg(latency_s), avg(usd), avg(usd * usd) FROM (SELECT *,"
     " (SELECT (i * q.input_pusd + cr * q.cache_read_pusd + cw * q.cache_write_pusd"
     "   + o * q.output_pusd) / 1e12 FROM price q WHERE q.llm_id = seen.llm_id"
-    "   AND q.valid_from_ms <= ?1 ORDER BY q.valid_from_ms DESC LIMIT 1) AS usd FROM seen)"
+    "   AND q.valid_from_ms <= ?1 AND q.service_tier = 'standard'"
+    "   AND q.min_input_tokens <= i + cr + cw"
+    "  ORDER BY q.valid_from_ms DESC, q.min_input_tokens DESC LIMIT 1) AS usd FROM seen)"
     " WHERE i IS NOT NULL AND cr IS NOT NULL AND cw IS NOT NULL AND o IS NOT NULL"
     " GROUP BY llm_id, simulated, images ORDER BY llm_id, simulated, images";
 
@@ -61,9 +62,8 @@ static void add_measured(struct model_llm *m, const struct query *q)
     if (images >= MODEL_MAX_IMAGES)
         return;
     m->basis = simulated ? BASIS_SIMULATED : BASIS_MEASURED;
-    m->by_images[images] =
-        (struct model_mean) { n, query_double(q, 4), query_double(q, 5),
-            query_double(q, 7), query_double(q, 8) };
+    m->by_images[images] = (struct model_mean) { n, query_double(q, 4),
+        query_double(q, 5), query_double(q, 7), query_double(q, 8) };
     double share = (double)n / (double)(m->n + n);
     m->n += n;
     m->output_tokens += share * (query_double(q, 5) - m->output_tokens);
@@ -127,17 +127,27 @@ static enum status load_measured(
     return s;
 }
 
-static enum status load_prices(
-    struct store *store, struct estimate_model *m, struct error *err)
+/* Today's price of a short prompt, for what is not measured. */
+static enum status load_price(
+    struct store *store, int64_t llm_id, struct model_llm *m, struct error *err)
 {
-    enum status s = OK;
-    for (size_t i = 0; i < m->in->n_llms && !s; i++) {
-        struct price price;
-        s = ledger_price(store, m->in->llms[i].llm_id, clock_wall_ms(), &price, err);
-        m->llms[i].is_priced = price.is_known;
-        m->llms[i].input_usd = (double)price.input_pusd / 1e12;
-        m->llms[i].output_usd = (double)price.output_pusd / 1e12;
+    struct query *q;
+    enum status s = query_open(store,
+        "SELECT input_pusd, output_pusd FROM price WHERE llm_id = ? AND valid_from_ms <= "
+        "?"
+        " AND service_tier = 'standard'"
+        " ORDER BY valid_from_ms DESC, min_input_tokens LIMIT 1",
+        &q, err);
+    if (s)
+        return s;
+    query_bind(q, "ii", llm_id, clock_wall_ms());
+    s = query_next(q, err);
+    m->is_priced = !s && query_has_row(q);
+    if (m->is_priced) {
+        m->input_usd = (double)query_int(q, 0) / 1e12;
+        m->output_usd = (double)query_int(q, 1) / 1e12;
     }
+    query_close(q);
     return s;
 }
 
@@ -152,9 +162,8 @@ enum status estimate_model_load(struct store *store, const struct plan_inputs *i
     m->llms = calloc(in->n_llms + 1, sizeof *m->llms);
     enum status s = m->llms ? load_measured(store, m, err)
                             : error_nomem(err, in->n_llms * sizeof *m->llms);
-    if (!s)
-        s = load_prices(store, m, err);
     for (size_t i = 0; i < in->n_llms && !s; i++) {
+        s = load_price(store, in->llms[i].llm_id, &m->llms[i], err);
         if (m->llms[i].n)
             fit(&m->llms[i], (double)in->llms[i].image_tokens);
         else
@@ -181,11 +190,11 @@ static struct estimate_call guess_one(const struct model_llm *m, const struct ll
 {
     struct estimate_call c = { .output_tokens = m->output_tokens };
     double prompt = prompt_bytes / BYTES_A_TOKEN + TOKENS_A_MESSAGE;
-    if (llm->role == LLM_JUDGE)
-        prompt = GUESSED_RUBRIC + 2 * GUESSED_OUTPUT + prompt;
-    c.input_tokens = m->tokens_of_text + TOKENS_A_MESSAGE +
-                     n_images * m->tokens_an_image + (position + 1) * prompt +
+    c.input_tokens = m->tokens_of_text + n_images * m->tokens_an_image +
+                     (position + 1) * prompt +
                      position * (GUESSED_OUTPUT + TOKENS_A_MESSAGE);
+    if (llm->role == LLM_JUDGE) // it is shown both answers, too
+        c.input_tokens += GUESSED_RUBRIC + 2 * GUESSED_OUTPUT;
     c.usd = c.input_tokens * m->input_usd + c.output_tokens * m->output_usd;
     c.usd_low = GUESSED_LOW * c.usd;
     c.usd_high = c.input_tokens * m->input_usd + m->max_output_tokens * m->output_usd;

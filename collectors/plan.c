@@ -53,8 +53,8 @@ static enum status choose_behaviour(struct drawing *d, struct error *err)
     if (!d->behaviour->needs_action)
         return OK;
     while (d->action_llm < d->p.in.n_actors &&
-           !text_equal(d->p.in.llms[d->p.in.actor_llm[d->action_llm]].name,
-               r->plan.action_llm))
+           !text_equal(
+               d->p.in.llms[d->p.in.actor_llm[d->action_llm]].name, r->plan.action_llm))
         d->action_llm++;
     d->action_views = plan_inputs_positions(&d->p.in, r->plan.action_views);
     return d->action_llm < d->p.in.n_actors
@@ -187,8 +187,7 @@ static enum status plan_fan_out(struct drawing *d, struct session_plan *session,
     for (size_t i = 0; i < m && !s; i++) {
         const struct behaviour_action *a = &actions[picked[i] + (picked[i] >= chosen)];
         struct tally_key key = key_of(d, session, turn, a);
-        s = plan_write_fan_out(
-            &d->p, session, turn, a, (double)m / (double)others, err);
+        s = plan_write_fan_out(&d->p, session, turn, a, (double)m / (double)others, err);
         if (!s && d->behaviour->needs_seen)
             s = tally_add(&d->seen, &key, err);
     }
@@ -346,8 +345,7 @@ enum status plan_make(struct store *store, const struct plan_options *options,
         d.fan_out =
             options->fan_out >= -1 ? options->fan_out : d.p.in.recipe->plan.fan_out;
         if (d.p.in.recipe->sessions.script)
-            s = plan_script_load(
-                d.p.in.recipe->sessions.script, &d.p.in, &d.script, err);
+            s = plan_script_load(d.p.in.recipe->sessions.script, &d.p.in, &d.script, err);
     }
     if (!s)
         s = store_begin(store, err);

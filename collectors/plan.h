@@ -34,11 +34,11 @@ struct plan_policy {
 };
 
 struct plan_options {
-    int64_t n_sessions; /* in all for this seed; -1 = the recipe's */
-    int64_t seed;       /* -1 = the recipe's */
-    int64_t fan_out;    /* other actions a turn, -1 = all; -2 = the recipe's */
-    int64_t samples;    /* 0 = the recipe's */
-    const char *behaviour;            /* NULL = the recipe's */
+    int64_t n_sessions;    /* in all for this seed; -1 = the recipe's */
+    int64_t seed;          /* -1 = the recipe's */
+    int64_t fan_out;       /* other actions a turn, -1 = all; -2 = the recipe's */
+    int64_t samples;       /* 0 = the recipe's */
+    const char *behaviour; /* NULL = the recipe's */
     const struct plan_policy *policy; /* for the behaviour "policy" */
     double epsilon;                   /* of it; < 0 = the recipe's */
     int greedy;                       /* of it; -1 = the recipe's */

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "collectors/cells.h"
 #include "collectors/estimate_model.h"
 #include "m4a1/base/text.h"
 #include "schema/query.h"
@@ -92,8 +93,7 @@ static double hours_of(const struct estimate_llm *l, const struct llm *llm)
     double seconds = (double)l->calls * l->latency_s / llm->slots;
     double by_requests = llm->rpm ? 60.0 * (double)l->calls / (double)llm->rpm : 0;
     double by_tokens =
-        llm->tpm ? 60.0 * (l->input_tokens + l->output_tokens) / (double)llm->tpm
-                    : 0;
+        llm->tpm ? 60.0 * (l->input_tokens + l->output_tokens) / (double)llm->tpm : 0;
     return fmax(seconds, fmax(by_requests, by_tokens)) / 3600;
 }
 
@@ -128,6 +128,25 @@ static void total(
     e->hours = fmax(dialogue, busy_s / IN_FLIGHT / 3600) + judges;
 }
 
+/* Too many views for cells is no reason not to plan. */
+static enum status find_thinnest(struct store *store, const struct plan_inputs *in,
+    struct plan_estimate *out, struct error *err)
+{
+    struct cells cells;
+    struct error why = ERROR_INIT;
+    enum status s = cells_load(store, in, &in->recipe->plan.minima, &cells, &why);
+    if (s)
+        return s == E_LIMIT ? OK : error_set(err, s, "%s", why.msg);
+    const struct cell *cell = cells_thinnest(&cells, 0);
+    if (cell) {
+        cell_describe(in, &cell->key, out->thinnest.what, sizeof out->thinnest.what);
+        out->thinnest.planned = cell->planned;
+        out->thinnest.wanted = cell->wanted;
+    }
+    cells_release(&cells);
+    return OK;
+}
+
 enum status plan_estimate(struct store *store, const struct plan_inputs *in,
     int64_t last_call, struct plan_estimate *out, struct error *err)
 {
@@ -151,6 +170,8 @@ enum status plan_estimate(struct store *store, const struct plan_inputs *in,
         s = add_planned(store, in, m, last_call, out, sum, err);
     if (!s)
         total(in, out, sum);
+    if (!s)
+        s = find_thinnest(store, in, out, err);
     estimate_model_free(m);
     free(sum);
     if (s)

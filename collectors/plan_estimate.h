@@ -48,6 +48,10 @@ struct plan_estimate {
     double usd, usd_low, usd_high; /* the range holds with 95 % (docs/planning.md) */
     double hours;                  /* of the slowest llm, and the judges behind it */
     int n_guessed, n_unpriced, n_simulated; /* llms with calls, of that kind */
+    struct {
+        char what[200];          /* in words */
+        int64_t planned, wanted; /* wanted 0 = there is none */
+    } thinnest; /* the cell (cells.h) furthest from its minimum once all is answered */
 };
 
 /* The last call of the store, 0 where there is none. */

@@ -75,7 +75,8 @@ static enum status load_prompts(
 {
     struct query *q;
     enum status s = query_open(store,
-        "SELECT p.prompt_id, p.name, k.name, p.text, p.needs, p.task_id FROM prompt p JOIN task k "
+        "SELECT p.prompt_id, p.name, k.name, p.text, p.needs, p.task_id FROM prompt p "
+        "JOIN task k "
         "USING (task_id) WHERE p.retired_ms IS NULL ORDER BY p.prompt_id",
         &q, err);
     if (s)

@@ -195,8 +195,8 @@ static void keep_file(struct recipe_reader *r, const char *object, const char *k
     if (!file) {
         r->out_of_memory = 1;
     } else if (!absolute || file_is_folder(absolute)) {
-        recipe_wrong(r, recipe_path(path, object, key), j,
-            "the name of a file that is there");
+        recipe_wrong(
+            r, recipe_path(path, object, key), j, "the name of a file that is there");
     } else if (strcmp(absolute, json_text(j, "")) != 0) {
         json_remove(parent, key);
         if (!json_set_text(parent, key, absolute))

@@ -203,8 +203,7 @@ void recipe_read_prices(struct recipe_reader *r)
 
 /* ---- actions ---- */
 
-uint32_t recipe_read_set(
-    struct recipe_reader *r, const struct json *j, const char *path)
+uint32_t recipe_read_set(struct recipe_reader *r, const struct json *j, const char *path)
 {
     const struct recipe *recipe = r->recipe;
     const char *s = json_text(j, "");

@@ -73,8 +73,8 @@ static void check_action(struct recipe_reader *r, const struct json *plan)
             "a local or cloud llm of this recipe");
     const struct json *views = json_get(action, "views");
     if (views && !json_is_string(views))
-        recipe_wrong(r, "plan.action.views", views,
-            "names of views joined by + (\"\" = no view)");
+        recipe_wrong(
+            r, "plan.action.views", views, "names of views joined by + (\"\" = no view)");
     else if (views)
         recipe->plan.action_views = recipe_read_set(r, views, "plan.action.views");
 }

@@ -1,0 +1,480 @@
+/* plan_fill.c - see plan_fill.h; ways to a cell are fill_aim.c's. */
+#include "collectors/plan_fill.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "collectors/estimate_model.h"
+#include "collectors/fill_aim.h"
+#include "collectors/plan_turns.h"
+#include "m4a1/base/text.h"
+#include "schema/query.h"
+
+#define FILL_FIRST_INDEX ((int64_t)1 << 32) /* apart from those of drawn sessions */
+#define PROMPT_BYTES 80.0 /* of prompts behind a call, where only their number is known */
+
+static const char why_budget[] = "the budget is reached";
+static const char why_unreachable[] = "no dialogue of the recipe's length leads there";
+static const char why_few_actions[] = "fewer actions are eligible there";
+static const char why_no_scene[] =
+    "no scene suits its prompts, or they are fewer than a session has turns";
+
+struct filling {
+    struct planner p;
+    struct cells cells;
+    struct estimate_model *model;
+    const struct fill_options *options;
+    struct fill_result *result;
+    int64_t index, last_call, last_turn;
+    struct rng rng;
+};
+
+/* ---- the budget ---- */
+
+static int64_t n_calls(const struct filling *f)
+{
+    const struct plan_counts *c = &f->result->counts;
+    return c->path + c->fan_out + c->reference;
+}
+
+/* Room for so many more calls of that cost; once it is gone it stays gone. */
+static int affords(struct filling *f, int64_t calls, double usd)
+{
+    const struct fill_options *o = f->options;
+    if ((o->max_calls >= 0 && n_calls(f) + calls > o->max_calls) ||
+        (o->max_usd >= 0 && f->result->usd + usd > o->max_usd))
+        f->result->budget_reached = 1;
+    return !f->result->budget_reached;
+}
+
+static double usd_of(const struct filling *f, size_t llm, uint32_t context,
+    uint32_t added, double position)
+{
+    return estimate_usd_with_judges(f->model, llm,
+        estimate_n_images(&f->p.in, context, added), position, PROMPT_BYTES);
+}
+
+/* ---- what a call would fill ---- */
+
+struct touched {
+    struct cell *cell[3]; /* context, action, prompt; NULL = not there */
+};
+
+static struct touched touch(
+    const struct filling *f, const struct plan_turn *t, const struct behaviour_action *a)
+{
+    int64_t llm_id = f->p.in.llms[f->p.in.actor_llm[a->llm]].llm_id;
+    const struct cell_key keys[] = { cells_context_key(t->task_id, (int)t->position,
+                                         llm_id, t->context | a->added),
+        cells_action_key(t->task_id, llm_id, a->added), cells_prompt_key(t->prompt_id) };
+    struct touched touched;
+    for (size_t i = 0; i < COUNT_OF(keys); i++)
+        touched.cell[i] = cells_find(&f->cells, &keys[i]);
+    return touched;
+}
+
+static struct cell *state_of(const struct filling *f, const struct plan_turn *t)
+{
+    struct cell_key key = cells_state_key(t->task_id, t->previous_id, t->context);
+    return cells_find(&f->cells, &key);
+}
+
+static void count_planned(struct touched *touched)
+{
+    for (size_t i = 0; i < COUNT_OF(touched->cell); i++) {
+        if (touched->cell[i])
+            touched->cell[i]->planned++;
+    }
+}
+
+static int fills(const struct touched *touched)
+{
+    for (size_t i = 0; i < COUNT_OF(touched->cell); i++) {
+        if (touched->cell[i] && cell_lacks(touched->cell[i], 0) > 0)
+            return 1;
+    }
+    return 0;
+}
+
+/* ---- fan-out calls in turns that are there ---- */
+
+static int is_asked(const struct filling *f, const struct plan_asked *asked, size_t n,
+    const struct behaviour_action *a)
+{
+    int64_t llm_id = f->p.in.llms[f->p.in.actor_llm[a->llm]].llm_id;
+    for (size_t i = 0; i < n; i++) {
+        if (asked[i].llm_id == llm_id && asked[i].added == a->added)
+            return 1;
+    }
+    return 0;
+}
+
+static enum status fill_turn(
+    struct filling *f, const struct plan_turn *t, struct error *err)
+{
+    struct behaviour_action *actions = NULL;
+    struct plan_asked *asked = NULL;
+    size_t n, n_asked = 0;
+    struct session_plan session = plan_turn_session(t);
+    enum status s = behaviour_eligible(
+        f->p.in.actors, f->p.in.n_actors, t->context, t->keep_images, &actions, &n, err);
+    if (s == E_ARG) // nothing is eligible any more: llms were retired since
+        return OK;
+    if (!s)
+        s = plan_turn_asked(f->p.store, t->turn_id, &asked, &n_asked, err);
+    struct cell *state = state_of(f, t);
+    for (size_t i = 0; i < n && !s; i++) {
+        struct touched touched = touch(f, t, &actions[i]);
+        double usd = usd_of(f, f->p.in.actor_llm[actions[i].llm], t->context,
+            actions[i].added, (double)t->position);
+        if (is_asked(f, asked, n_asked, &actions[i]) ||
+            !(fills(&touched) || (state && cell_lacks(state, 0) > 0)))
+            continue;
+        if (!affords(f, f->p.samples, (double)f->p.samples * usd))
+            break;
+        s = plan_write_fan_out(&f->p, &session, t->position, &actions[i], 0, err);
+        f->result->usd += (double)f->p.samples * usd;
+        count_planned(&touched);
+        if (state)
+            state->planned++;
+    }
+    free(asked);
+    free(actions);
+    return s;
+}
+
+/* Turns behind last_turn, in a random order, so that no session is favoured. */
+static enum status fill_turns(struct filling *f, int shuffled, struct error *err)
+{
+    struct plan_turn *turns;
+    size_t n;
+    enum status s = plan_turns_load(f->p.store, f->last_turn, &turns, &n, err);
+    size_t *order = s ? NULL : calloc(n + 1, sizeof *order);
+    if (!s && !order)
+        s = error_nomem(err, n * sizeof *order);
+    for (size_t i = 0; i < n && !s; i++) {
+        order[i] = i;
+        if (turns[i].turn_id > f->last_turn)
+            f->last_turn = turns[i].turn_id;
+    }
+    if (!s && shuffled)
+        rng_shuffle(&f->rng, order, n);
+    for (size_t i = 0; i < n && !s && !f->result->budget_reached; i++)
+        s = fill_turn(f, &turns[order[i]], err);
+    free(order);
+    free(turns);
+    return s;
+}
+
+/* ---- sessions of their own ---- */
+
+static int suits(const struct filling *f, const struct cell_key *key, size_t prompt)
+{
+    const struct plan_prompt *p = &f->p.in.prompts[prompt];
+    return key->kind == CELL_PROMPT ? p->prompt_id == key->prompt_id
+                                    : p->task_id == key->task_id;
+}
+
+/* Of the prompts that suit a scene, one that the cell wants (the prompt least asked so
+ * far) for turn `at`, and others for the rest.  0 where there are not enough. */
+static int choose_prompts(struct filling *f, const struct cell_key *key, size_t at,
+    struct session_plan *session, size_t *scratch)
+{
+    const struct plan_inputs *in = &f->p.in;
+    size_t n = 0, wanted = in->n_prompts;
+    int64_t least = INT64_MAX;
+    size_t *order = scratch, *rest = scratch + in->n_prompts;
+    for (size_t i = 0; i < in->n_prompts; i++)
+        order[i] = i;
+    rng_shuffle(&f->rng, order, in->n_prompts);
+    for (size_t k = 0; k < in->n_prompts; k++) {
+        size_t i = order[k];
+        struct cell_key prompt = cells_prompt_key(in->prompts[i].prompt_id);
+        const struct cell *cell = cells_find(&f->cells, &prompt);
+        int64_t asked = cell ? cell->planned : 0;
+        if (!plan_prompt_suits(&in->prompts[i], session->scene))
+            continue;
+        rest[n++] = i;
+        if (suits(f, key, i) && asked < least) {
+            least = asked;
+            wanted = i;
+        }
+    }
+    if (wanted == in->n_prompts || n < session->n_turns)
+        return 0;
+    size_t used = 0;
+    for (size_t t = 0; t < session->n_turns; t++) {
+        if (t == at) {
+            session->prompts[t] = wanted;
+            continue;
+        }
+        used += rest[used] == wanted;
+        session->prompts[t] = rest[used++];
+    }
+    return 1;
+}
+
+/* Scenes in a random order until one has the prompts. */
+static enum status choose_scene(struct filling *f, const struct cell_key *key, size_t at,
+    struct session_plan *session, int *found, struct error *err)
+{
+    const struct plan_inputs *in = &f->p.in;
+    size_t *order = calloc(in->n_scenes + 2 * in->n_prompts + 1, sizeof *order);
+    *found = 0;
+    if (!order)
+        return error_nomem(err, in->n_scenes * sizeof *order);
+    for (size_t i = 0; i < in->n_scenes; i++)
+        order[i] = i;
+    rng_shuffle(&f->rng, order, in->n_scenes);
+    for (size_t i = 0; i < in->n_scenes && !*found; i++) {
+        session->scene = &in->scenes[order[i]];
+        *found = choose_prompts(f, key, at, session, order + in->n_scenes);
+    }
+    free(order);
+    return OK;
+}
+
+static double usd_of_session(const struct filling *f, const struct aim *aim)
+{
+    const struct plan_inputs *in = &f->p.in;
+    uint32_t context = 0;
+    double usd = 0;
+    for (size_t t = 0; t < aim->n_turns; t++) {
+        const struct aimed_turn *turn = &aim->turns[t];
+        const struct behaviour_action *a = &turn->actions[turn->chosen];
+        usd += (double)f->p.samples *
+               usd_of(f, in->actor_llm[a->llm], context, a->added, (double)t);
+        for (size_t i = 0; i < in->n_llms; i++) {
+            if (in->llms[i].role == LLM_REFERENCE)
+                usd += usd_of(f, i, context, in->all_views & ~context, (double)t);
+        }
+        context |= a->added;
+    }
+    return usd;
+}
+
+static int64_t calls_of_session(const struct filling *f, const struct aim *aim)
+{
+    int64_t a_turn = f->p.samples;
+    for (size_t i = 0; i < f->p.in.n_llms; i++)
+        a_turn += f->p.in.llms[i].role == LLM_REFERENCE;
+    return a_turn * (int64_t)aim->n_turns;
+}
+
+static enum status write_session(struct filling *f, const struct aim *aim,
+    struct session_plan *session, struct error *err)
+{
+    int64_t previous_id = 0;
+    enum status s = plan_write_session(&f->p, session, err);
+    for (size_t t = 0; t < aim->n_turns && !s; t++) {
+        const struct aimed_turn *turn = &aim->turns[t];
+        const struct behaviour_action *a = &turn->actions[turn->chosen];
+        const struct plan_prompt *prompt = &f->p.in.prompts[session->prompts[t]];
+        struct plan_turn place = { .position = (int64_t)t,
+            .task_id = prompt->task_id,
+            .prompt_id = prompt->prompt_id,
+            .previous_id = previous_id,
+            .context = session->context };
+        struct touched touched = touch(f, &place, a);
+        count_planned(&touched);
+        previous_id = f->p.in.llms[f->p.in.actor_llm[a->llm]].llm_id;
+        s = plan_write_turn(&f->p, session, (int64_t)t, err);
+        if (!s)
+            s = plan_write_references(&f->p, session, (int64_t)t, err);
+        if (!s)
+            s = plan_write_path(
+                &f->p, session, (int64_t)t, turn->actions, turn->n, turn->chosen, err);
+    }
+    return s;
+}
+
+/* One session that hits the cell; *why is set where there can be none. */
+static enum status add_session(
+    struct filling *f, const struct cell_key *key, const char **why, struct error *err)
+{
+    const struct recipe *r = f->p.in.recipe;
+    int min_turns = r->sessions.min_turns > 0 ? r->sessions.min_turns : 1;
+    int max_turns = r->sessions.max_turns > 0 ? r->sessions.max_turns : 5;
+    struct aim aim;
+    struct error miss = ERROR_INIT;
+    enum status s = aim_draw(
+        &f->p.in, key, (size_t)min_turns, (size_t)max_turns, &f->rng, &aim, &miss);
+    if (s == E_NOT_FOUND)
+        *why = why_unreachable;
+    if (s)
+        return s == E_NOT_FOUND ? OK : error_set(err, s, "%s", miss.msg);
+    struct session_plan session = { .index = f->index,
+        .block = plan_block(f->index - FILL_FIRST_INDEX),
+        .n_turns = aim.n_turns };
+    int found = 0;
+    session.prompts = calloc(aim.n_turns + 1, sizeof *session.prompts);
+    s = session.prompts ? choose_scene(f, key, aim.at, &session, &found, err)
+                        : error_nomem(err, aim.n_turns * sizeof *session.prompts);
+    double usd = usd_of_session(f, &aim);
+    if (!s && !found)
+        *why = why_no_scene;
+    else if (!s && !affords(f, calls_of_session(f, &aim), usd))
+        *why = why_budget;
+    else if (!s)
+        s = write_session(f, &aim, &session, err);
+    if (!s && !*why) {
+        f->index++;
+        f->result->usd += usd;
+    }
+    free(session.prompts);
+    aim_release(&aim);
+    return s;
+}
+
+static enum status add_gap(
+    struct filling *f, const struct cell *cell, const char *why, struct error *err)
+{
+    struct fill_result *r = f->result;
+    struct fill_gap *grown = realloc(r->gaps, (r->n_gaps + 1) * sizeof *grown);
+    if (!grown)
+        return error_nomem(err, (r->n_gaps + 1) * sizeof *grown);
+    r->gaps = grown;
+    struct fill_gap *gap = &grown[r->n_gaps++];
+    *gap =
+        (struct fill_gap) { .key = cell->key, .lacks = cell_lacks(cell, 0), .why = why };
+    cell_describe(&f->p.in, &cell->key, gap->what, sizeof gap->what);
+    return OK;
+}
+
+/* Cells of one kind, until each is filled or cannot be, late turns first: a new session
+ * fills others on its way, and its turns are fanned out where that helps. */
+static enum status fill_kind(struct filling *f, enum cell_kind kind, struct error *err)
+{
+    enum status s = OK;
+    for (size_t i = f->cells.n; i-- > 0 && !s;) {
+        struct cell *cell = &f->cells.cell[i];
+        const char *why = NULL;
+        if (cell->key.kind != kind)
+            continue;
+        while (cell_lacks(cell, 0) > 0 && !why && !s) {
+            int64_t lacks = cell_lacks(cell, 0);
+            if (f->result->budget_reached)
+                why = why_budget;
+            else
+                s = add_session(f, &cell->key, &why, err);
+            if (!s && !why && cell_lacks(cell, 0) == lacks)
+                why = why_unreachable;
+            if (!s && !why)
+                s = fill_turns(f, 0, err);
+        }
+        if (!s && why)
+            s = add_gap(f, cell, why, err);
+        progress_step(f->options->progress, 1, NULL);
+    }
+    return s;
+}
+
+/* States get their actions with the turns; what they still lack cannot be had. */
+static enum status report_states(struct filling *f, struct error *err)
+{
+    enum status s = OK;
+    for (size_t i = 0; i < f->cells.n && !s; i++) {
+        const struct cell *cell = &f->cells.cell[i];
+        if (cell->key.kind == CELL_STATE && cell_lacks(cell, 0) > 0)
+            s = add_gap(f, cell,
+                cell->offered < cell->wanted ? why_few_actions
+                : f->result->budget_reached  ? why_budget
+                                             : why_unreachable,
+                err);
+    }
+    return s;
+}
+
+static void count_thin(const struct cells *cells, size_t out[N_CELL_KINDS])
+{
+    for (int k = 0; k < N_CELL_KINDS; k++)
+        out[k] = cells_n_thin(cells, (enum cell_kind)k, 0);
+}
+
+static enum status write_run(struct filling *f, struct error *err)
+{
+    struct json *j = json_new_object();
+    json_set_int(j, "samples", f->p.samples);
+    if (f->options->max_calls >= 0)
+        json_set_int(j, "max_calls", f->options->max_calls);
+    if (f->options->max_usd >= 0)
+        json_set_number(j, "max_usd", f->options->max_usd);
+    return plan_write_run(&f->p, "fill", j, err);
+}
+
+static enum status fill_all(struct filling *f, struct error *err)
+{
+    enum status s = store_int(f->p.store, FILL_FIRST_INDEX - 1, &f->index, err,
+        "SELECT max(plan_index) FROM session JOIN plan USING (plan_id) WHERE seed = ? "
+        "AND behaviour = 'fill'",
+        "i", f->p.seed);
+    f->index++;
+    rng_init(&f->rng, (uint64_t)f->p.seed, "plan/fill", (uint64_t)f->last_call);
+    if (!s)
+        s = cells_load(
+            f->p.store, &f->p.in, &f->p.in.recipe->plan.minima, &f->cells, err);
+    if (!s)
+        s = estimate_model_load(f->p.store, &f->p.in, &f->model, err);
+    if (s)
+        return s;
+    count_thin(&f->cells, f->result->thin_before);
+    progress_total(f->options->progress, (int64_t)f->cells.n);
+    s = write_run(f, err);
+    if (!s)
+        s = fill_turns(f, 1, err);
+    static const enum cell_kind kinds[] = { CELL_CONTEXT, CELL_ACTION, CELL_PROMPT };
+    for (size_t k = 0; k < COUNT_OF(kinds) && !s; k++)
+        s = fill_kind(f, kinds[k], err);
+    if (!s) {
+        // New sessions came to states of their own, so the cells are counted anew.
+        cells_release(&f->cells);
+        s = cells_load(
+            f->p.store, &f->p.in, &f->p.in.recipe->plan.minima, &f->cells, err);
+        f->last_turn = 0;
+    }
+    if (!s && !f->result->budget_reached)
+        s = fill_turns(f, 1, err);
+    if (!s)
+        s = report_states(f, err);
+    count_thin(&f->cells, f->result->thin_after);
+    return s;
+}
+
+enum status plan_fill(struct store *store, const struct fill_options *options,
+    struct fill_result *result, struct error *err)
+{
+    *result = (struct fill_result) { 0 };
+    struct filling f = { .options = options, .result = result };
+    struct plan_options plan = plan_options_init();
+    plan.seed = options->seed;
+    enum status s = planner_open(&f.p, store, &plan, &result->counts, err);
+    if (!s && !f.p.in.n_scenes)
+        s = error_set(err, E_ARG,
+            "the store has no scene with a frame of every view; m4a1 ingest adds scenes");
+    if (!s)
+        s = store_begin(store, err);
+    if (!s)
+        s = plan_last_call(store, &f.last_call, err);
+    if (!s)
+        s = fill_all(&f, err);
+    if (!s && options->estimate)
+        s = plan_estimate(store, &f.p.in, f.last_call, options->estimate, err);
+    // A fill that found nothing to do leaves no trace.
+    if (!s && !options->dry_run && n_calls(&f) > 0)
+        s = store_commit(store, err);
+    store_rollback(store);
+    estimate_model_free(f.model);
+    cells_release(&f.cells);
+    planner_release(&f.p);
+    if (s)
+        fill_result_release(result);
+    return s;
+}
+
+void fill_result_release(struct fill_result *r)
+{
+    free(r->gaps);
+    *r = (struct fill_result) { 0 };
+}

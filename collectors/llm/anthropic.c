@@ -93,12 +93,14 @@ static int add_message(struct json *messages, const struct dialogue_message *m)
     struct json *j = json_add_object(messages);
     if (!json_set_text(j, "role", m->is_assistant ? "assistant" : "user"))
         return 0;
-    if (m->n_parts == 1 && m->parts[0].text)
-        return json_set_text(j, "content", m->parts[0].text) != NULL;
+    const char *only = m->n_parts == 1 ? m->parts[0].text : NULL;
+    if (only) // an empty text is refused
+        return json_set_text(j, "content", *only ? only : PROTOCOL_NO_ANSWER) != NULL;
     struct json *content = json_set_array(j, "content");
     int ok = content != NULL;
     for (size_t i = 0; ok && i < m->n_parts; i++)
-        ok = add_part(content, &m->parts[i]);
+        if (m->parts[i].image || *m->parts[i].text)
+            ok = add_part(content, &m->parts[i]);
     return ok;
 }
 

@@ -212,99 +212,49 @@ static void test_every_body(void **state)
 
 /* ---- bodies --------------------------------------------------------------------- */
 
-/* The stored body of an llm as it has to be; %s stand for the images' hashes. */
-static void expect_body(const struct protocol *p, struct llm llm, const char *format)
+/* Replaces the first word in text, which is freed. */
+static char *replaced(char *text, const char *word, const char *by)
+{
+    const char *found = strstr(text, word);
+    assert_non_null(found);
+    char *next =
+        text_format("%.*s%s%s", (int)(found - text), text, by, found + strlen(word));
+    free(text);
+    return next;
+}
+
+/* The stored body of an llm as it has to be: before, both turns, after.  Texts are parts of
+ * this type; image is the part of one, with HASH for its mark. */
+struct body_case {
+    const char *before, *type, *image, *after;
+};
+
+static void expect_body(
+    const struct protocol *p, struct llm llm, const struct body_case *c)
 {
     struct buffer body, stored;
     buffer_init(&body, 1 << 20);
     buffer_init(&stored, 1 << 20);
     expect_ok(p, &llm);
     assert_int_equal(p->render(&llm, dialogue, &body, &stored, NULL), OK);
+    char *expected =
+        text_format("%s{\"role\":\"user\",\"content\":["
+                    "{\"type\":\"%s\",\"text\":\"View first_person:\"},%s,"
+                    "{\"type\":\"%s\",\"text\":\"View front:\"},%s,"
+                    "{\"type\":\"%s\",\"text\":\"What is \\\"here\\\"?\"}]},"
+                    "{\"role\":\"assistant\",\"content\":\"A \\\"cup\\\".\"},"
+                    "{\"role\":\"user\",\"content\":\"And what else?\"}],%s",
+            c->before, c->type, c->image, c->type, c->image, c->type, c->after);
     const struct dialogue_message *m = &dialogue->messages[0];
-    char *expected = text_copy(format);
-    for (size_t k = 0; k < m->n_parts; k++) {
-        char *mark = strstr(expected, "IMAGE");
-        if (!m->parts[k].image)
-            continue;
-        assert_non_null(mark);
-        char *next = text_format("%.*ssha256:%s%s", (int)(mark - expected), expected,
-            image_sha256(m->parts[k].image), mark + strlen("IMAGE"));
-        free(expected);
-        expected = next;
-    }
+    for (size_t k = 0; k < m->n_parts; k++)
+        if (m->parts[k].image)
+            expected = replaced(expected, "HASH", image_sha256(m->parts[k].image));
     assert_string_equal(buffer_str(&stored), expected);
     free(expected);
     buffer_release(&body);
     buffer_release(&stored);
     free_llm(&llm);
 }
-
-#define CHAT_IMAGE(detail)                                                               \
-    "{\"type\":\"image_url\",\"image_url\":{\"url\":\"IMAGE\"" detail "}},"
-#define CHAT(system, detail)                                                             \
-    "{\"model\":\"m:1\",\"messages\":[{\"role\":\"" system                               \
-    "\",\"content\":\"Be brief.\"},{\"role\":\"user\",\"content\":["                     \
-    "{\"type\":\"text\",\"text\":\"View first_person:\"}," CHAT_IMAGE(                   \
-        detail) "{\"type\":\"text\",\"text\":\"View front:\"}," CHAT_IMAGE(detail) "{\"" \
-                                                                                   "typ" \
-                                                                                   "e"   \
-                                                                                   "\":" \
-                                                                                   "\"t" \
-                                                                                   "ext" \
-                                                                                   "\"," \
-                                                                                   "\"t" \
-                                                                                   "ext" \
-                                                                                   "\":" \
-                                                                                   "\"W" \
-                                                                                   "hat" \
-                                                                                   " "   \
-                                                                                   "is " \
-                                                                                   "thi" \
-                                                                                   "s?"  \
-                                                                                   "\"}" \
-                                                                                   "]}," \
-                                                                                   "{\"" \
-                                                                                   "rol" \
-                                                                                   "e"   \
-                                                                                   "\":" \
-                                                                                   "\"a" \
-                                                                                   "ssi" \
-                                                                                   "s"   \
-                                                                                   "tan" \
-                                                                                   "t\"" \
-                                                                                   ","   \
-                                                                                   "\"c" \
-                                                                                   "ont" \
-                                                                                   "e"   \
-                                                                                   "nt"  \
-                                                                                   "\":" \
-                                                                                   "\"A" \
-                                                                                   " "   \
-                                                                                   "\\"  \
-                                                                                   "\"c" \
-                                                                                   "up"  \
-                                                                                   "\\"  \
-                                                                                   "\"." \
-                                                                                   "\"}" \
-                                                                                   ","   \
-                                                                                   "{\"" \
-                                                                                   "rol" \
-                                                                                   "e"   \
-                                                                                   "\":" \
-                                                                                   "\"u" \
-                                                                                   "ser" \
-                                                                                   "\"," \
-                                                                                   "\"c" \
-                                                                                   "ont" \
-                                                                                   "e"   \
-                                                                                   "nt"  \
-                                                                                   "\":" \
-                                                                                   "\"A" \
-                                                                                   "nd " \
-                                                                                   "tha" \
-                                                                                   "t?"  \
-                                                                                   "\"}" \
-                                                                                   "]"
 
 static struct llm with(struct llm llm, int stream, int avoid_cache)
 {
@@ -313,23 +263,36 @@ static struct llm with(struct llm llm, int stream, int avoid_cache)
     return llm;
 }
 
+static void expect_chat(const struct protocol *p, struct llm llm, const char *role,
+    const char *detail, const char *after)
+{
+    char *before = text_format("{\"model\":\"m:1\",\"messages\":[{\"role\":\"%s\","
+                               "\"content\":\"Be brief.\"},",
+        role);
+    char *image = text_format(
+        "{\"type\":\"image_url\",\"image_url\":{\"url\":\"sha256:HASH\"%s}}", detail);
+    struct body_case c = { before, "text", image, after };
+    expect_body(p, llm, &c);
+    free(before);
+    free(image);
+}
+
 static void test_chat_bodies(void **state)
 {
     (void)state;
     const struct protocol *p = &protocol_openai_chat;
-    expect_body(p, make_llm("{\"temperature\":0}", NULL),
-        CHAT("system", "") ",\"temperature\":0,\"stream\":false}");
-    expect_body(p, with(make_llm("{}", NULL), 1, 0),
-        CHAT("system", "") ",\"stream\":true,\"stream_options\":{\"include_usage\":"
-                           "true}}");
-    expect_body(p, with(make_llm("{\"stream_options\":null}", NULL), 1, 0),
-        CHAT("system", "") ",\"stream\":true}");
-    expect_body(p, make_llm("{}", "{\"detail\":\"low\",\"system_role\":\"developer\"}"),
-        CHAT("developer", ",\"detail\":\"low\"") ",\"stream\":false}");
-    expect_body(p, with(make_llm("{}", "{\"server\":\"llama.cpp\"}"), 0, 1),
-        CHAT("system", "") ",\"stream\":false,\"cache_prompt\":false}");
-    expect_body(&protocol_azure_openai, make_llm("{}", "{\"detail\":\"high\"}"),
-        CHAT("system", ",\"detail\":\"high\"") ",\"stream\":false}");
+    expect_chat(p, make_llm("{\"temperature\":0}", NULL), "system", "",
+        "\"temperature\":0,\"stream\":false}");
+    expect_chat(p, with(make_llm("{}", NULL), 1, 0), "system", "",
+        "\"stream\":true,\"stream_options\":{\"include_usage\":true}}");
+    expect_chat(p, with(make_llm("{\"stream_options\":null}", NULL), 1, 0), "system", "",
+        "\"stream\":true}");
+    expect_chat(p, make_llm("{}", "{\"detail\":\"low\",\"system_role\":\"developer\"}"),
+        "developer", ",\"detail\":\"low\"", "\"stream\":false}");
+    expect_chat(p, with(make_llm("{}", "{\"server\":\"llama.cpp\"}"), 0, 1), "system", "",
+        "\"stream\":false,\"cache_prompt\":false}");
+    expect_chat(&protocol_azure_openai, make_llm("{}", "{\"detail\":\"high\"}"), "system",
+        ",\"detail\":\"high\"", "\"stream\":false}");
     expect_refused(p, "{\"n\":2}", NULL, "has to be 1");
     expect_refused(p, "{}", "{\"sever\":\"x\"}", "did you mean \"server\"");
     expect_refused(p, "{}", "{\"detail\":\"original\"}", "\"auto\", \"low\", \"high\"");
@@ -337,49 +300,39 @@ static void test_chat_bodies(void **state)
     expect_refused(p, "{}", "{\"project\":7}", "without blanks");
 }
 
-#define INPUT_IMAGE(detail)                                                              \
-    "{\"type\":\"input_image\",\"image_url\":\"IMAGE\",\"detail\":\"" detail "\"},"
-#define RESPONSES(detail)                                                                                                                                   \
-    "{\"model\":\"m:1\",\"instructions\":\"Be brief.\",\"input\":["                                                                                         \
-    "{\"role\":\"user\",\"content\":["                                                                                                                      \
-    "{\"type\":\"input_text\",\"text\":\"View first_person:\"}," INPUT_IMAGE(                                                                               \
-        detail) "{\"type\":\"input_text\",\"text\":\"View front:\"}," INPUT_IMAGE(detail) "{\"type\":\"input_text\",\"text\":\"What is \\\"here\\\"?\"}]}," \
-                                                                                          "{\"role\":\"assistant\",\"content\":\"A \\\"cup\\\".\"},"        \
-                                                                                          "{\"role\":\"user\",\"content\":\"And what else?\"}]"
-
 static void test_responses_bodies(void **state)
 {
     (void)state;
     const struct protocol *p = &protocol_openai_responses;
-    expect_body(p, make_llm("{\"max_output_tokens\":64}", NULL),
-        RESPONSES("auto") ",\"max_output_tokens\":64,\"store\":false,\"stream\":false}");
-    expect_body(p, with(make_llm("{\"store\":true}", "{\"detail\":\"original\"}"), 1, 0),
-        RESPONSES("original") ",\"store\":true,\"stream\":true}");
+    struct body_case c = {
+        "{\"model\":\"m:1\",\"instructions\":\"Be brief.\",\"input\":[", "input_text",
+        "{\"type\":\"input_image\",\"image_url\":\"sha256:HASH\",\"detail\":\"auto\"}",
+        "\"max_output_tokens\":64,\"store\":false,\"stream\":false}"
+    };
+    expect_body(p, make_llm("{\"max_output_tokens\":64}", NULL), &c);
+    c.image = "{\"type\":\"input_image\",\"image_url\":\"sha256:HASH\",\"detail\":"
+              "\"original\"}";
+    c.after = "\"store\":true,\"stream\":true}";
+    expect_body(
+        p, with(make_llm("{\"store\":true}", "{\"detail\":\"original\"}"), 1, 0), &c);
     expect_refused(p, "{\"previous_response_id\":\"r\"}", NULL, "previous_response_id");
 }
-
-#define SOURCE                                                                           \
-    "{\"type\":\"image\",\"source\":{\"type\":\"base64\",\"media_type\":\"image/jpeg\"," \
-    "\"data\":\"IMAGE\"}},"
-#define MESSAGES                                                                         \
-    "{\"model\":\"m:1\",\"system\":\"Be brief.\",\"messages\":["                         \
-    "{\"role\":\"user\",\"content\":["                                                   \
-    "{\"type\":\"text\",\"text\":\"View first_person:\"}," SOURCE                        \
-    "{\"type\":\"text\",\"text\":\"View front:\"}," SOURCE                               \
-    "{\"type\":\"text\",\"text\":\"What is \\\"here\\\"?\"}]},"                          \
-    "{\"role\":\"assistant\",\"content\":\"A \\\"cup\\\".\"},"                           \
-    "{\"role\":\"user\",\"content\":\"And what else?\"}]"
 
 static void test_anthropic_bodies(void **state)
 {
     (void)state;
     const struct protocol *p = &protocol_anthropic;
-    expect_body(p, make_llm("{\"max_tokens\":64,\"temperature\":0}", NULL),
-        MESSAGES ",\"max_tokens\":64,\"temperature\":0,\"stream\":false}");
+    struct body_case c = { "{\"model\":\"m:1\",\"system\":\"Be brief.\",\"messages\":[",
+        "text",
+        "{\"type\":\"image\",\"source\":{\"type\":\"base64\",\"media_type\":"
+        "\"image/jpeg\",\"data\":\"sha256:HASH\"}}",
+        "\"max_tokens\":64,\"temperature\":0,\"stream\":false}" };
+    expect_body(p, make_llm("{\"max_tokens\":64,\"temperature\":0}", NULL), &c);
+    c.after = "\"max_tokens\":64,\"stream\":true}";
     expect_body(p,
         with(make_llm("{\"max_tokens\":64}", "{\"anthropic_version\":\"2026-10-21\"}"), 1,
             1),
-        MESSAGES ",\"max_tokens\":64,\"stream\":true}");
+        &c);
     expect_refused(p, "{}", NULL, "needs the parameter \"max_tokens\"");
     expect_refused(p, "{\"max_tokens\":64,\"top_p\":1}",
         "{\"anthropic_version\":\"2026-10-21\"}", "refuses the parameter \"top_p\"");

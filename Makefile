@@ -201,7 +201,7 @@ $(BUILD)/tests/%: $(OBJ)/tests/%.o $(LIBS)
 	$(call say,LINK  $@)
 	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS_ALL)
 
-$(BUILD)/tests/bench/%: $(OBJ)/tests/bench/%.o $(BUILD)/libm4a1.a
+$(BUILD)/tests/bench/%: $(OBJ)/tests/bench/%.o $(LIBS)
 	@mkdir -p $(@D)
 	$(call say,LINK  $@)
 	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ $(LIBS_ALL)

@@ -11,6 +11,7 @@
 #include "export/json_keep.h"
 #include "m4a1/base/text.h"
 #include "m4a1/cli/cli.h"
+#include "m4a1/cli/stats_latency.h"
 
 #define CELL_VIEWS 4 /* up to so many views every subset is a column */
 #define MAX_COLUMNS 20
@@ -445,6 +446,12 @@ static enum status run(struct cli *cli, struct error *err)
     struct dataset *data;
     struct topic t = { .cli = cli, .kept = { 1 } };
     enum status s = find_topic(cli, &at, err);
+    int is_latency = !s && text_equal(topics[at].name, "latency");
+    if (is_latency && stats_latency_applies(cli_arg(cli, 1)))
+        return stats_latency(cli, err);
+    if (!s && cli_value(cli, "profile"))
+        return cli_usage(cli, err,
+            "--profile is of the topic latency, and of a store with measured answers");
     if (s || (s = cli_int(cli, "thin", 5, 1, 1000000, &t.thin, err)) ||
         (s = dataset_read_all(cli_arg(cli, 1), &data, err)))
         return s;
@@ -465,6 +472,8 @@ static enum status run(struct cli *cli, struct error *err)
 
 static const struct cli_option options[] = {
     { "thin", "N", "coverage: a cell with fewer than N rows is thin (default 5)" },
+    { "profile", "FILE",
+        "latency: also write seconds and USD by action as JSON, for training" },
     { "json", NULL, "print it as JSON" },
     { NULL, NULL, NULL },
 };
@@ -485,8 +494,11 @@ const struct verb verb_stats = {
         "uploaded for each task: where cells are empty or thin, nothing can be learned\n"
         "about that action. Views accumulate: once added they stay in the dialogue, so\n"
         "\"text only\" often means with the views that are there already.\n\n"
+        "latency of a store tells measured times by llm and by views: calls at once and\n"
+        "one by one, first calls and cold starts each apart.\n\n"
         "  m4a1 stats coverage M4A1.json\n"
-        "  m4a1 stats latency kitchen.store --json\n",
+        "  m4a1 stats latency kitchen.store --json\n"
+        "  m4a1 stats latency kitchen.store --profile costs.json\n",
     .options = options,
     .run = run,
 };

@@ -293,6 +293,14 @@ static void print_status(const struct json *j)
         json_text(json_get(j, "why"), ""));
 }
 
+/* For a scheduler: what is left to do goes before what failed, so that it comes back. */
+static enum status standing_as_status(const struct json *j)
+{
+    if (number(j, "ready") || number(j, "waiting") || number(j, "open_attempts"))
+        return E_PARTIAL;
+    return number(j, "failed") || number(j, "blocked") ? E_DATA : OK;
+}
+
 static enum status run(struct cli *cli, struct error *err)
 {
     struct store *store;
@@ -307,12 +315,16 @@ static enum status run(struct cli *cli, struct error *err)
         s = cli_print_json(j, err);
     else if (!s)
         print_status(j);
+    if (!s && cli_flag(cli, "exit-code"))
+        s = standing_as_status(j);
     json_free(j);
     return s;
 }
 
 static const struct cli_option options[] = {
     { "json", NULL, "print it as JSON" },
+    { "exit-code", NULL,
+        "exit with 0: all calls done, 3: some are open, 1: none is open, some failed" },
     { NULL, NULL, NULL },
 };
 
@@ -334,7 +346,10 @@ const struct verb verb_status = {
         "A call that failed for good ends its dialogue; what comes after it is "
         "blocked.\n\n"
         "  m4a1 status kitchen.store\n"
-        "  m4a1 status kitchen.store --json | jq .failures\n",
+        "  m4a1 status kitchen.store --json | jq .failures\n"
+        "  until m4a1 status kitchen.store --exit-code >/dev/null; [ $? -ne 3 ]; do\n"
+        "      m4a1 collect kitchen.store --for 1h; done      go on while calls are "
+        "open\n",
     .options = options,
     .run = run,
 };

@@ -27,12 +27,13 @@ enum status scores_mark_refusals(struct store *store, int64_t *n_new, struct err
         s = query_open(store,
             "SELECT response_id, text FROM response r WHERE response_id > ? AND NOT "
             "EXISTS "
-            "(SELECT 1 FROM score WHERE response_id = r.response_id AND scorer = ?) "
+            "(SELECT 1 FROM score WHERE response_id = r.response_id AND scorer = ? "
+            "AND version = ?) "
             "ORDER BY response_id LIMIT 1",
             &q, err);
     int64_t last = 0;
     while (!s) {
-        query_bind(q, "it", last, REFUSAL_SCORER);
+        query_bind(q, "itt", last, REFUSAL_SCORER, REFUSAL_VERSION);
         s = query_next(q, err);
         if (s || !query_has_row(q))
             break;

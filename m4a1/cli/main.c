@@ -143,6 +143,7 @@ int main(int argc, char **argv)
     struct rlimit no_core = { 0, 0 };
     setrlimit(RLIMIT_CORE, &no_core); /* a core dump would hold keys */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is an error of a write, no death */
     struct sigaction action = { .sa_handler = on_signal };
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);

@@ -39,10 +39,12 @@ static void take_rendered(struct engine *e, struct job *job)
     struct lane *lane = job->lane;
     if (job->max_output_tokens < 0)
         job->max_output_tokens = DEFAULT_OUTPUT_TOKENS;
+    atomic_fetch_add(&e->n_body_bytes, (long long)job->body.len);
     if (job->failed.code == OK) {
         lane_push(lane, job);
         return;
     }
+    engine_drop_body(e, job);
     lane->n_ahead--;
     e->n_ahead--;
     (void)error_prefix(&job->failed, "call %lld: ", (long long)job->call_id);
@@ -72,6 +74,7 @@ void engine_take_inbox(struct engine *e)
         if (job->attempt_id == 0) {
             take_rendered(e, job);
         } else {
+            engine_drop_body(e, job); // of one that was never uploaded, too
             *end = job;
             end = &job->next;
         }
@@ -206,8 +209,12 @@ void engine_nap(struct engine *e)
     }
     struct timespec ts = { (time_t)(until / 1000000000), (long)(until % 1000000000) };
     pthread_mutex_lock(&e->lock);
-    while (!e->inbox && pthread_cond_timedwait(&e->mail, &e->lock, &ts) != ETIMEDOUT)
+    e->is_awaited = engine_is_laden(e);
+    int was_awaited = e->is_awaited;
+    while (!e->inbox && e->is_awaited == was_awaited &&
+           pthread_cond_timedwait(&e->mail, &e->lock, &ts) != ETIMEDOUT)
         ;
+    e->is_awaited = 0;
     pthread_mutex_unlock(&e->lock);
 }
 

@@ -10,7 +10,7 @@
 #include "m4a1/base/log.h"
 
 #define MIN_AHEAD 2  /* rendered calls that wait for a slot, an llm */
-#define MAX_AHEAD 32 /* over all llms */
+#define MAX_AHEAD 16 /* over all llms */
 
 /* ---- on other threads ----------------------------------------------------------- */
 
@@ -150,7 +150,7 @@ enum status engine_begin_calls(struct engine *e, struct error *err)
     // An isolated call has the machine for itself: nothing is rendered beside it.
     if (e->o->timing == ENGINE_ISOLATED && e->n_in_flight)
         return OK;
-    while (!e->is_stopping && e->n_ahead < MAX_AHEAD) {
+    while (!e->is_stopping && e->n_ahead < MAX_AHEAD && !engine_is_laden(e)) {
         struct lane *lane = NULL;
         struct lane_retry call;
         enum status s = pick_lane(e, &lane, &call, err);

@@ -3,6 +3,7 @@
 #define COLLECTORS_ENGINE_PRIVATE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include "collectors/engine.h"
 #include "collectors/image_cache.h"
 #include "collectors/job.h"
@@ -25,9 +26,11 @@ struct engine {
     struct pool *pool;
     struct rng rng; /* of jitter */
 
-    pthread_mutex_t lock; /* guards inbox */
+    pthread_mutex_t lock; /* guards inbox and is_awaited */
     pthread_cond_t mail;
     struct job *inbox; /* from workers, newest first */
+    int is_awaited;    /* the engine waits for room for bodies, and is woken by it */
+    atomic_llong n_body_bytes; /* of requests that are rendered and not uploaded yet */
 
     /* The rest is the engine's thread's own. */
     int64_t run_id; /* 0 until something is sent */
@@ -60,6 +63,11 @@ void engine_take_inbox(struct engine *e);
 void engine_stop(struct engine *e, int64_t now);
 void engine_look_for_stop(struct engine *e);
 void engine_nap(struct engine *e);
+
+/* True where the bodies of requests take as much memory as they may. */
+int engine_is_laden(const struct engine *e);
+/* Give a job's body up: it is uploaded, or will not be.  Any thread that holds the job. */
+void engine_drop_body(struct engine *e, struct job *job);
 
 /* engine_begin.c */
 MUST_CHECK enum status engine_begin_calls(struct engine *e, struct error *err);

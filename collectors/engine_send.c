@@ -6,6 +6,9 @@
 
 #define SIMULATOR_TOKEN "simulated" /* what the simulator gets to see for a key */
 #define MAX_OPTIONS 65536
+/* Of requests that are on their way out; beyond it nothing more is rendered.  A network that
+ * is full is not filled faster by more uploads at once. */
+#define MAX_BODY_BYTES (24 << 20)
 
 static int has_room(int64_t cap_pusd, int64_t spent_pusd, int64_t more_pusd)
 {
@@ -136,13 +139,31 @@ int64_t engine_seconds_ns(double s)
     return s > 0 && s < 1e9 ? (int64_t)(s * 1e9) : 0;
 }
 
-/* A call that waits for its answer needs its images no more: so a thousand of them hold
+int engine_is_laden(const struct engine *e)
+{
+    return atomic_load(&e->n_body_bytes) > MAX_BODY_BYTES;
+}
+
+void engine_drop_body(struct engine *e, struct job *job)
+{
+    atomic_fetch_sub(&e->n_body_bytes, (long long)job->body.len);
+    buffer_release(&job->body);
+}
+
+/* A call that waits for its answer needs its images no more, so a thousand of them hold
  * little memory.  A call that is asked again is rendered again. */
-static void drop_body(struct exchange *ex)
+static void on_uploaded(struct exchange *ex)
 {
     struct job *job = ex->arg;
-    buffer_release(&job->body);
+    struct engine *e = job->owner;
+    engine_drop_body(e, job);
     ex->body = NULL;
+    pthread_mutex_lock(&e->lock);
+    if (e->is_awaited && !engine_is_laden(e)) {
+        e->is_awaited = 0;
+        pthread_cond_signal(&e->mail);
+    }
+    pthread_mutex_unlock(&e->lock);
 }
 
 void engine_hand_over(struct engine *e)
@@ -163,7 +184,7 @@ void engine_hand_over(struct engine *e)
         ex->is_fresh = job->is_fresh;
         ex->timeout_ns = engine_seconds_ns(job->llm->timeout_s);
         ex->connect_timeout_ns = engine_seconds_ns(e->o->connect_timeout_s);
-        ex->uploaded = drop_body;
+        ex->uploaded = on_uploaded;
         ex->done = engine_exchange_done;
         ex->arg = job;
         job->handed_ns = clock_mono_ns();

@@ -98,7 +98,7 @@ static enum status begin_call(
     job->is_simulated = e->o->simulator_url != NULL;
     job->picked_ns = clock_mono_ns();
     int ok = 1;
-    if (!call->n_failed) // it may have failed in an earlier run
+    if (!call->is_known) // it may have failed in an earlier run
         s = ledger_n_failed(e->store, job->call_id, &job->n_failed, err);
     if (s == OK)
         s = build(e, job, &ok, err);

@@ -117,6 +117,7 @@ enum status engine_open_attempt(struct engine *e, struct lane *lane, struct erro
     e->n_ahead--;
     job->run_id = e->run_id;
     job->in_flight = ++e->n_in_flight;
+    job->is_probe = lane->pace.n_pauses > 0;
     job->is_warm_up = !lane->is_warm;
     lane->is_warm = 1;
     pace_sent(

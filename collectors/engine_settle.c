@@ -118,16 +118,22 @@ static void judge_server(struct engine *e, struct lane *lane, const struct job *
     }
 }
 
+/* Statuses of a server, or of what stands before it, that is not there for now. */
+static int says_not_now(int http_status)
+{
+    return http_status == 502 || http_status == 503 || http_status == 504 ||
+           http_status == 529;
+}
+
 /* A server that gives a call the same error with the same bytes again and again will not
- * answer it; other calls it may.  502, 503, 504 and 529 say themselves that it is for now. */
+ * answer it; other calls it may. */
 static enum status is_same_again(
     struct engine *e, const struct job *job, int *out, struct error *err)
 {
     int http_status = job->exchange.http_status, n = 0;
     *out = 0;
     if (job->answer.failure != FAILURE_SERVER || http_status < 500 ||
-        http_status == 502 || http_status == 503 || http_status == 504 ||
-        http_status == 529)
+        says_not_now(http_status))
         return OK;
     enum status s = ledger_n_same(e->store, job, &n, err);
     *out = n >= SAME_BEFORE;
@@ -157,7 +163,11 @@ static int plan_next(struct engine *e, struct lane *lane, const struct job *job)
     int http_status = job->exchange.http_status;
     int64_t now_ns = clock_mono_ns(), now_ms = clock_wall_ms();
     int max_attempts = e->o->max_attempts ? e->o->max_attempts : job->llm->max_attempts;
-    int n_failed = job->n_failed + (failure != FAILURE_STALE);
+    // A probe that finds the server still down says nothing about its call.
+    int is_down = failure == FAILURE_CONNECT || says_not_now(http_status);
+    int is_counted =
+        failure != FAILURE_STALE && !(job->is_probe && is_down && max_attempts > 1);
+    int n_failed = job->n_failed + is_counted;
     if (failure == FAILURE_ABORTED)
         return 0;
     if (failure != FAILURE_UNMARKED && retry_is_final(failure, http_status, headers))
@@ -174,10 +184,10 @@ static int plan_next(struct engine *e, struct lane *lane, const struct job *job)
             job->llm->name, (long long)(wait / SECOND_NS));
         return 0;
     }
-    if (n_failed >= max_attempts)
+    if (n_failed >= max_attempts && is_counted)
         return failure != FAILURE_UNMARKED;
     // After a dead connection a new one: if that fails too, it is the server's doing.
-    struct lane_retry retry = { { job->call_id, job->block, job->order }, n_failed,
+    struct lane_retry retry = { { job->call_id, job->block, job->order }, n_failed, 1,
         failure == FAILURE_STALE, now_ns + wait };
     lane_wait(lane, &retry);
     return 0;
@@ -225,10 +235,14 @@ enum status engine_settle(struct engine *e, struct job *job, struct error *err)
     int64_t asked = retry_exhausted_ns(headers, clock_wall_ms());
     if (failure == FAILURE_RATE_LIMIT && asked_ns(job, clock_wall_ms()) > asked)
         asked = asked_ns(job, clock_wall_ms());
+    int n_pauses = lane->pace.n_pauses;
     e->n_in_flight--;
     pace_done(&lane->pace, outcome_of(failure), job->handed_ns,
         job->max_input_tokens + job->max_output_tokens, n_used_tokens(&job->answer),
         asked, clock_mono_ns());
+    if (lane->pace.n_pauses > n_pauses && n_pauses == 0)
+        log_warn("llm %s does not answer (%s); it is paused and tried again now and then",
+            job->llm->name, job->answer.error);
     enum status s = failure == FAILURE_NONE ? settle_answer(e, lane, job, err)
                                             : settle_failure(e, lane, job, err);
     return s == OK ? settle_money(e, lane, job, err) : s;

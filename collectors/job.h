@@ -23,6 +23,7 @@ struct job {
     int64_t call_id, block, order;
     int n_failed; /* attempts of this call that failed already and count */
     int is_fresh; /* to be sent over a new connection */
+    int is_probe; /* sent alone, to see whether a server that was down is back */
     const struct llm *llm;
     const struct protocol *protocol;
     int is_simulated; /* goes to the simulator: the answer has to be marked */

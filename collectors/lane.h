@@ -18,6 +18,7 @@
 struct lane_retry {
     struct ready_call call;
     int n_failed;
+    int is_known; /* n_failed is; else the store tells */
     int is_fresh; /* over a new connection */
     int64_t due_ns;
 };

@@ -10,6 +10,7 @@ const struct pace_rules pace_rules_default = {
     .breaker_pause_ns = INT64_C(2000000000),
     .breaker_longest_ns = INT64_C(60000000000),
     .give_up_after = 5,
+    .give_up_later = 30,
 };
 
 void pace_init(struct pace *p, const struct pace_rules *rules, int slots, int64_t rpm,
@@ -140,6 +141,7 @@ void pace_done(struct pace *p, enum pace_outcome outcome, int64_t sent_ns,
         count_broken(p, now_ns);
         return;
     }
+    p->has_answered = 1;
     p->n_bad = p->n_pauses = 0;
     p->n_limited = outcome == PACE_LIMITED ? p->n_limited + 1 : 0;
     if (asked_ns > 0 && (outcome == PACE_ANSWERED || p->n_limited > 1))
@@ -148,5 +150,8 @@ void pace_done(struct pace *p, enum pace_outcome outcome, int64_t sent_ns,
 
 int pace_is_given_up(const struct pace *p)
 {
-    return p->rules->give_up_after > 0 && p->n_pauses >= p->rules->give_up_after;
+    int most = p->rules->give_up_after;
+    if (p->has_answered && p->rules->give_up_later)
+        most = p->rules->give_up_later;
+    return most > 0 && p->n_pauses >= most;
 }

@@ -11,7 +11,8 @@
  * - the breaker: after some failures in a row of the connection or the server (5xx) the
  *   llm is paused, twice as long each time, and then tried with one call at a time.
  *   After several such pauses without any answer between them the llm is given up for
- *   this run, so that a server that is down does not use up every call's attempts. */
+ *   this run, so that a server that is down does not use up every call's attempts.  One
+ *   that has answered before gets about half an hour: it was there, so it may come back. */
 #ifndef COLLECTORS_PACE_H
 #define COLLECTORS_PACE_H
 
@@ -23,9 +24,10 @@ struct pace_rules {
     int breaker_after;        /* failures in a row; 0 = no breaker */
     int64_t breaker_pause_ns; /* the first pause; doubled up to the longest */
     int64_t breaker_longest_ns;
-    int give_up_after; /* pauses in a row */
+    int give_up_after; /* pauses in a row, of a server that has not answered yet */
+    int give_up_later; /* of one that has answered in this run; 0 = the same */
 };
-extern const struct pace_rules pace_rules_default; /* 5, 2 s, 60 s, 5 */
+extern const struct pace_rules pace_rules_default; /* 5, 2 s, 60 s, 5, 30 */
 
 struct pace {
     const struct pace_rules *rules;
@@ -37,6 +39,7 @@ struct pace {
     double token_rate, tokens, token_size;       /* size 0 = no limit */
     int64_t filled_ns, paused_until_ns;
     int n_bad, n_pauses, n_limited; /* in a row */
+    int has_answered;
 };
 
 enum pace_outcome {

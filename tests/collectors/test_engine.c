@@ -510,7 +510,7 @@ static void test_dead_connection_is_an_attempt(void **state)
 static void test_server_down(void **state)
 {
     (void)state;
-    static const struct pace_rules rules = { 3, 20000000, 40000000, 2 };
+    static const struct pace_rules rules = { 3, 20000000, 40000000, 2, 0 };
     struct store_fixture f;
     struct engine_result r;
     store_fixture_open(&f, "keep");

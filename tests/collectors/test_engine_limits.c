@@ -359,7 +359,7 @@ static int fail_one_prompt(
     return 1;
 }
 
-static const struct pace_rules no_breaker = { 0, 0, 0, 0 };
+static const struct pace_rules no_breaker = { 0, 0, 0, 0, 0 };
 
 /* How many attempts a call had that always failed. */
 static int64_t n_tried(const char *how, int max_attempts)
@@ -398,6 +398,48 @@ static void test_same_error_again_is_final(void **state)
     assert_int_equal(n_tried("overloaded", 1), 1);
 }
 
+/* ---- an outage ------------------------------------------------------------------ */
+
+static int answer_but_for_a_while(
+    struct raw_connection *c, const struct raw_request *request, void *arg)
+{
+    (void)arg;
+    int is_down = request->number >= 20 && request->number < 60;
+    if (is_down)
+        raw_answer(c, 503, "retry-after-ms: 1\r\n", "{\"error\":{\"message\":\"down\"}}");
+    else
+        raw_chat(c, "", "fine");
+    return 1;
+}
+
+/* A server that was there and comes back costs no call, however long it is away. */
+static void test_outage(void **state)
+{
+    (void)state;
+    static const struct pace_rules rules = { 5, 1000000, 4000000, 5, 100 };
+    struct store_fixture f;
+    struct engine_result r;
+    struct engine_options o;
+    store_fixture_open(&f, "keep");
+    struct raw_server *server = raw_server_start(answer_but_for_a_while, NULL);
+    int64_t llm = store_fixture_llm(&f, "a", raw_server_url(server), NULL);
+    store_fixture_price(&f, llm, 0, 0);
+    for (int i = 0; i < 60; i++)
+        store_fixture_session(&f, llm, 1, 0);
+    engine_options_init(&o);
+    o.pace_rules = &rules;
+    if (run(&f, &o, &r) != OK) // each call has three attempts, the server failed forty
+        fail_msg("%s", err.msg);
+    assert_int_equal(r.n_failed, 0);
+    assert_int_equal(r.n_answered, 60);
+    assert_int_equal(
+        store_fixture_int(&f, "SELECT count(*) FROM attempt WHERE status = 'failed'"),
+        40);
+    engine_result_release(&r);
+    raw_server_stop(server);
+    store_fixture_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -410,6 +452,7 @@ int main(void)
         cmocka_unit_test(test_isolated),
         cmocka_unit_test(test_lag_is_recorded),
         cmocka_unit_test(test_same_error_again_is_final),
+        cmocka_unit_test(test_outage),
     };
     return cmocka_run_group_tests_name("engine_limits", tests, NULL, NULL);
 }

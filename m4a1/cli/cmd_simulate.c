@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "m4a1/base/buffer.h"
 #include "m4a1/base/clock.h"
@@ -14,16 +13,6 @@
 
 #define POLL_NS 50000000 /* how soon a signal is noticed */
 #define PROBLEMS_MAX (1u << 20)
-
-/* A connection is a descriptor; the default of 1024 would refuse the last of a thousand. */
-static void raise_descriptor_limit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
 
 static enum status read_options(
     struct cli *cli, struct simulate_options *options, struct error *err)
@@ -98,7 +87,7 @@ static enum status run(struct cli *cli, struct error *err)
     if (status != OK)
         goto out;
     options.recipe = recipe;
-    raise_descriptor_limit();
+    simulate_raise_limit();
     status = simulate_start(&options, &sim, err);
     if (status != OK)
         goto out;

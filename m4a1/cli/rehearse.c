@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "m4a1/base/files.h"
@@ -26,16 +25,6 @@ struct rehearsal {
 };
 
 /* --- the copy --- */
-
-/* A run holds two descriptors for each call, the client's and the server's. */
-static void raise_descriptor_limit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
 
 static void remove_copy(const char *path)
 {
@@ -139,7 +128,7 @@ enum status rehearse_open(
         s = store_open(r->path, STORE_WRITE, store, err);
     if (!s && r->time_scale <= 0)
         s = lift_limits(*store, err);
-    raise_descriptor_limit();
+    simulate_raise_limit();
     struct simulate_options simulate = {
         .recipe = r->recipe, .seed = 1, .time_scale = r->time_scale
     };

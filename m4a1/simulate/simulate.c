@@ -3,6 +3,7 @@
 #include "m4a1/simulate/simulate.h"
 
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "m4a1/base/text.h"
 #include "m4a1/http/http.h"
@@ -89,6 +90,15 @@ enum status simulate_start(
     }
     *out = sim;
     return OK;
+}
+
+void simulate_raise_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
 }
 
 const char *simulate_url(const struct simulator *simulator)

@@ -24,6 +24,10 @@ struct simulate_options {
 
 struct simulator;
 
+/* Let this process have as many descriptors as it may: a connection is one, two where its
+ * client is the same process, and the usual 1,024 would refuse the last of a thousand. */
+void simulate_raise_limit(void);
+
 MUST_CHECK enum status simulate_start(
     const struct simulate_options *options, struct simulator **out, struct error *err);
 const char *simulate_url(const struct simulator *simulator); /* "http://127.0.0.1:8080" */

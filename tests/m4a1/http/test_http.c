@@ -32,7 +32,9 @@ struct fixture {
 static void answer_echo(const struct http_request *request, struct http_answer *answer)
 {
     const char *header = http_header(request, "x-test");
+    const char *argument = http_query(request, "q");
     http_answer_header(answer, "X-Echo", "%s", header ? header : "none");
+    http_answer_header(answer, "X-Query", "%s", argument ? argument : "none");
     (void)buffer_printf(&answer->body, "%s %s %zu %d ", request->method, request->path,
         request->body_len, request->too_large);
     (void)buffer_add(&answer->body, request->body, request->body_len);
@@ -149,16 +151,18 @@ static void method_path_header_and_body_arrive(void **state)
     char value[64], url[64];
     snprintf(url, sizeof url, "http://127.0.0.1:%u", fixture->port);
     assert_string_equal(http_server_url(fixture->server), url);
-    client_exchange(
-        fixture->port, "POST", "/a%20b?q=1", "X-TEST: seven\r\n", "{\"x\":1}", &reply);
+    client_exchange(fixture->port, "POST", "/a%20b?p=2&q=1%202", "X-TEST: seven\r\n",
+        "{\"x\":1}", &reply);
     assert_int_equal(reply.end, CLIENT_WHOLE);
     assert_int_equal(reply.status, 200);
     assert_string_equal(reply.body.data, "POST /a b 7 0 {\"x\":1}");
     assert_string_equal(client_header(&reply, "x-echo", value, sizeof value), "seven");
+    assert_string_equal(client_header(&reply, "x-query", value, sizeof value), "1 2");
     client_reply_release(&reply);
     client_exchange(fixture->port, "GET", "/x", "", NULL, &reply);
     assert_string_equal(reply.body.data, "GET /x 0 0 ");
     assert_string_equal(client_header(&reply, "x-echo", value, sizeof value), "none");
+    assert_string_equal(client_header(&reply, "x-query", value, sizeof value), "none");
     client_reply_release(&reply);
     assert_sent(fixture, 2);
 }

@@ -880,7 +880,7 @@ static int answer_and_interrupt(
 {
     if (request->number == 3)
         pthread_kill(main_thread, arg ? SIGUSR2 : SIGUSR1);
-    raw_sleep_ms(100);
+    raw_sleep_ms(300); // the engine looks for signals every 100 ms
     raw_chat(c, "", "fine");
     return 1;
 }

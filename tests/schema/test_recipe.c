@@ -230,6 +230,64 @@ static void test_prices_are_exact(void **state)
     free(text);
 }
 
+/* Steps by the prompt's size and by service tier; every prompt has a price. */
+static void test_price_tiers(void **state)
+{
+    (void)state;
+    static const char row[] =
+        "{\"llm\": \"gpt\", \"from\": \"2026-11-22\", \"input_usd\": 2.5,";
+    static const char both[] =
+        "{\"llm\": \"gpt\", \"from\": \"2026-11-22\", \"min_input_tokens\": 200001,"
+        " \"service_tier\": \"flex\", \"input_usd\": 5, \"output_usd\": 15, \"source\": "
+        "\"t\"},"
+        "{\"llm\": \"gpt\", \"from\": \"2026-11-22\", \"service_tier\": \"flex\","
+        " \"input_usd\": 1, \"output_usd\": 5, \"source\": \"t\"},"
+        "{\"llm\": \"gpt\", \"from\": \"2026-11-22\", \"input_usd\": 2.5,";
+    char *text = with(small, row, both);
+    struct recipe *r = good(text);
+    assert_int_equal(r->n_prices, 3);
+    assert_string_equal(r->prices[0].service_tier, "flex");
+    assert_int_equal(r->prices[0].min_input_tokens, 200001);
+    assert_string_equal(r->prices[2].service_tier, "standard");
+    assert_int_equal(r->prices[2].min_input_tokens, 0);
+    recipe_free(r);
+    free(text);
+
+    static const char *const wrong[][2] = {
+        { "\"input_usd\": 2.5, \"min_input_tokens\": 1000", "for smaller prompts" },
+        { "\"input_usd\": 2.5, \"min_input_tokens\": -1", "min_input_tokens: expected" },
+        { "\"input_usd\": 2.5, \"service_tier\": \"Flex\"", "in small letters" },
+    };
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        text = with(small, "\"input_usd\": 2.5", wrong[i][0]);
+        char *list = bad(text);
+        expect(list, wrong[i][1]);
+        free(list);
+        free(text);
+    }
+}
+
+static void test_energy_and_own_cap(void **state)
+{
+    (void)state;
+    char *text = with_all(small, "\"device\": \"Jetson TX2\"",
+        "\"device\": \"Jetson TX2\", \"watts\": 15, \"usd_per_kwh\": 0.31",
+        "\"slots\": 4", "\"slots\": 4, \"limits\": {\"rpm\": 60, \"max_usd\": 12.5}",
+        NULL);
+    struct recipe *r = good(text);
+    assert_true(r->llms[0].watts == 15 && r->llms[0].usd_per_kwh == 0.31);
+    assert_true(r->llms[0].max_usd == 0 && r->llms[1].max_usd == 12.5);
+    assert_true(r->llms[1].watts == 0);
+    recipe_free(r);
+    free(text);
+    text = with(
+        small, "\"device\": \"Jetson TX2\"", "\"device\": \"Jetson TX2\", \"watts\": 15");
+    char *list = bad(text);
+    expect(list, "together");
+    free(list);
+    free(text);
+}
+
 static void test_days(void **state)
 {
     (void)state;
@@ -657,6 +715,8 @@ int main(void)
         cmocka_unit_test(test_like),
         cmocka_unit_test(test_same_llm_twice),
         cmocka_unit_test(test_prices_are_exact),
+        cmocka_unit_test(test_price_tiers),
+        cmocka_unit_test(test_energy_and_own_cap),
         cmocka_unit_test(test_days),
         cmocka_unit_test(test_terms_of_the_plan),
         cmocka_unit_test(test_script_instead_of_samples),

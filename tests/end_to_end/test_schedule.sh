@@ -1,0 +1,70 @@
+#!/bin/bash
+# test_schedule.sh - what a night run and a scheduler need: shards, deadlines, exit codes, SIGTERM
+# with grace, isolated timing; and looking at it afterwards: latencies, curl, rederive.
+# shellcheck source=tests/support/tap.sh
+. "$(dirname "$0")/../support/tap.sh"
+
+command -v jq >/dev/null || skip_all "jq is not installed"
+cd "$WORK" || exit 1
+sql() { sqlite3 -readonly s.m4a1 "$1"; }
+
+check "scenes" "$M4A1" demo --scenes scenes --n-scenes 2 --quiet
+check "a store" "$M4A1" init s.m4a1 --quiet
+check "with scenes" "$M4A1" ingest s.m4a1 scenes --quiet
+check "and a plan" "$M4A1" plan s.m4a1 --sessions 20 --fan-out 1 --quiet
+planned=$(sql 'SELECT count(*) FROM call')
+check_status 3 "calls are open" "$M4A1" status s.m4a1 --exit-code
+start_simulator --seed 5 --time-scale 0.02 || exit 1
+collect=("$M4A1" collect s.m4a1 --quiet --simulator "http://127.0.0.1:$SIM_PORT" --max-usd 1000)
+
+check_status 2 "a shard is one of several" "${collect[@]}" --shard 3/2
+check_status 2 "a length of time" "${collect[@]}" --for soon
+check_status 2 "a time" "${collect[@]}" --until yesterday
+check_status 2 "one of the two" "${collect[@]}" --until 07:30 --for 1h
+check_status 2 "a timing" "${collect[@]}" --timing quick
+
+check "the first shard" "${collect[@]}" --shard 1/2
+first=$(sql 'SELECT count(*) FROM response')
+check "is a part of the plan" test "$first" -gt 0 -a "$first" -lt "$planned"
+check_equal "of whole sessions" "$(sql "SELECT count(*) FROM (SELECT session_id FROM turn
+    JOIN call USING (turn_id) LEFT JOIN response USING (call_id) GROUP BY session_id
+    HAVING count(response_id) NOT IN (0, count(*)))")" 0
+check_status 3 "the rest is open" "$M4A1" status s.m4a1 --exit-code
+check_status 3 "a deadline stops early" "${collect[@]}" --for 1s --timing isolated --json
+check_output "and says so" '"deadline_reached": true'
+check_equal "one call at a time" "$(sql "SELECT max(in_flight) FROM attempt
+    WHERE timing = 'isolated'")" 1
+
+stop_simulator
+start_simulator --seed 5 --time-scale 0.2 || exit 1
+collect=("$M4A1" collect s.m4a1 --quiet --simulator "http://127.0.0.1:$SIM_PORT" --max-usd 1000)
+"${collect[@]}" --grace 20 >/dev/null 2>&1 &
+pid=$!
+stop_at_exit "$pid"
+one_is_open() { [ "$(sql "SELECT count(*) FROM attempt WHERE status = 'sent'")" -gt 0 ]; }
+check "a run has calls in flight" wait_for 20 one_is_open
+kill -TERM "$pid"
+wait "$pid"
+check_equal "SIGTERM ends it like Ctrl-C" $? 130
+check_equal "after what was in flight" "$(sql "SELECT count(*) FROM attempt
+    WHERE status IN ('sent', 'unknown')")" 0
+check_equal "which the run tells" "$(sql 'SELECT outcome FROM run ORDER BY run_id DESC LIMIT 1')" \
+    interrupted
+stop_simulator
+start_simulator --seed 5 --time-scale 0 || exit 1
+collect=("$M4A1" collect s.m4a1 --quiet --simulator "http://127.0.0.1:$SIM_PORT" --max-usd 1000)
+check "the rest is collected" "${collect[@]}"
+check_equal "once" "$(sql 'SELECT count(*) FROM response')" "$planned"
+check "and nothing is open" "$M4A1" status s.m4a1 --exit-code
+
+check "latencies" "$M4A1" stats latency s.m4a1 --json --profile costs.json
+check_equal "loaded and isolated apart" \
+    "$(jq -r '[.actions[].timing] | unique | join(" ")' costs.json)" "isolated loaded"
+check_equal "each action with seconds and USD" \
+    "$(jq '[.actions[] | select(.p50_s == null or .cost_mean_usd == null)] | length' costs.json)" 0
+check "a request as a command" "$M4A1" show s.m4a1 1 --curl
+check_output "with its address" "^curl -sS 'http"
+check "stored answers are read anew" "$M4A1" rederive s.m4a1 --dry-run
+check_output "and say the same" 'say the same of all'
+check "and the store holds every invariant" "$M4A1" check s.m4a1 --quiet
+done_testing

@@ -17,6 +17,7 @@
 #include "m4a1/base/clock.h"
 #include "m4a1/base/log.h"
 #include "m4a1/base/text.h"
+#include "schema/query.h"
 
 #define CACHE_BYTES (64u << 20)
 #define LONGEST_NAP_NS INT64_C(100000000) /* so that Ctrl-C is seen soon */
@@ -393,8 +394,10 @@ static void look_for_interrupt(struct engine *e)
         e->interrupted_ns = now;
         e->is_stopping = e->result->interrupted = 1;
         if (e->n_in_flight)
-            log_info("finishing %d calls in flight; interrupt again to give them up",
-                e->n_in_flight);
+            log_warn(
+                "finishing %d calls in flight (up to %.0f s); interrupt again to give "
+                "them up: they may be billed all the same",
+                e->n_in_flight, e->o->grace_s);
     }
     if (!e->is_aborted &&
         (asked > 1 || now - e->interrupted_ns > seconds_ns(e->o->grace_s))) {
@@ -540,7 +543,11 @@ static void release(struct engine *e)
 static enum status report(struct engine *e, struct error *err)
 {
     struct engine_result *r = e->result;
-    r->spent_pusd = e->spent_pusd;
+    r->counted_pusd = e->spent_pusd;
+    enum status s = store_int(
+        e->store, 0, &r->known_pusd, err, "SELECT sum(cost_pusd) FROM attempt_cost", "");
+    if (s)
+        return s;
     r->llms = calloc(e->n_lanes ? e->n_lanes : 1, sizeof *r->llms);
     if (!r->llms)
         return error_nomem(err, e->n_lanes * sizeof *r->llms);

@@ -48,6 +48,7 @@ struct engine_llm {
     int64_t n_cost_unknown;              /* answers without */
     int64_t latency_ns;                  /* summed over answers */
     int is_given_up;                     /* its server did not answer any more */
+    char last_error[200];                /* of its last attempt that failed */
 };
 
 struct engine_result {
@@ -56,7 +57,8 @@ struct engine_result {
     int64_t n_unsendable; /* calls that could not be built; see first_unsendable */
     char first_unsendable[1024];
     int cap_reached, limit_reached, interrupted;
-    int64_t spent_pusd;         /* by the whole store, as counted against a cap */
+    int64_t known_pusd;   /* what the answers of the whole store cost, as far as known */
+    int64_t counted_pusd; /* the same with what is reserved where the cost is unknown */
     struct ready_counts counts; /* at the end */
     struct engine_llm *llms;    /* those that had something to do */
     size_t n_llms;

@@ -69,12 +69,30 @@ static void sync_folder_of(const char *path)
     free(folder);
 }
 
+/* A mistyped output file must not cost somebody a store: databases are never replaced. */
+static enum status refuse_database(const char *path, struct error *err)
+{
+    static const char magic[] = "SQLite format 3";
+    char head[sizeof magic];
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, head, sizeof head);
+    if (fd >= 0)
+        close(fd);
+    return n == (ssize_t)sizeof head && memcmp(head, magic, sizeof magic) == 0
+               ? error_set(err, E_ARG,
+                     "%s is a store (or another database): name another file to write to",
+                     path)
+               : OK;
+}
+
 enum status file_write(const char *path, const void *data, size_t len, struct error *err)
 {
+    enum status s = refuse_database(path, err);
+    if (s)
+        return s;
     char *temporary = text_format("%s.XXXXXX", path);
     if (!temporary)
         return error_nomem(err, strlen(path) + 8);
-    enum status s = OK;
     int fd = mkstemp(temporary);
     if (fd < 0) {
         s = error_errno(err, "cannot create a file beside %s", path);

@@ -50,9 +50,16 @@ volatile sig_atomic_t cli_interrupted;
 static void on_signal(int number)
 {
     (void)number;
-    if (cli_interrupted)
-        _exit(130); /* asked twice: open attempts are closed as unknown by the next run */
-    cli_interrupted = 1;
+    if (cli_interrupted >= 2)
+        _exit(130); /* what is open is closed as unknown by the next run */
+    cli_interrupted++;
+}
+
+void cli_catch_interrupts(void)
+{
+    struct sigaction action = { .sa_handler = on_signal };
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
 }
 
 static void print_log(enum log_level level, const char *line, void *arg)
@@ -140,9 +147,6 @@ int main(int argc, char **argv)
     struct rlimit no_core = { 0, 0 };
     setrlimit(RLIMIT_CORE, &no_core); /* a core dump would hold keys */
     signal(SIGPIPE, SIG_IGN);
-    struct sigaction action = { .sa_handler = on_signal };
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
     log_to(print_log, NULL, LOG_WARN);
 
     const char *first = argc > 1 ? argv[1] : "--help";

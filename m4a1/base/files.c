@@ -15,7 +15,7 @@
 enum status file_read(const char *path, struct buffer *out, struct error *err)
 {
     buffer_clear(out);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* a FIFO would wait */
     if (fd < 0)
         return error_errno(err, "cannot open %s", path);
     enum status s = OK;
@@ -90,17 +90,15 @@ enum status file_write(const char *path, const void *data, size_t len, struct er
     enum status s = refuse_database(path, err);
     if (s)
         return s;
-    char *temporary = text_format("%s.XXXXXX", path);
+    /* Always the same name, so that what a kill left behind is gone after the next time. */
+    char *temporary = text_format("%s.new", path);
     if (!temporary)
-        return error_nomem(err, strlen(path) + 8);
-    int fd = mkstemp(temporary);
+        return error_nomem(err, strlen(path) + 5);
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0) {
         s = error_errno(err, "cannot create a file beside %s", path);
         goto out;
     }
-    mode_t mask = umask(0);
-    umask(mask);
-    fchmod(fd, 0666 & ~mask);
     s = write_all(fd, data, len);
     if (s)
         s = error_errno(err, "cannot write %s", path);

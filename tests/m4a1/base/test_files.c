@@ -121,6 +121,11 @@ static void says_what_is_wrong(void **state)
     assert_string_equal(err.msg, "cannot open /nowhere/x: No such file or directory");
     assert_int_equal(file_read("/tmp", &b, &err), E_IO);
     assert_string_equal(err.msg, "/tmp is not a regular file");
+    char *fifo = path_join(folder, "fifo");
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    assert_int_equal(file_read(fifo, &b, &err), E_IO); /* and does not wait */
+    unlink(fifo);
+    free(fifo);
     assert_int_equal(file_write("/nowhere/x", "", 0, &err), E_NOT_FOUND);
     buffer_release(&b);
 }

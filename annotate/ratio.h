@@ -27,7 +27,8 @@ struct ratio_counts {
 };
 
 /* Write down the judge calls that are missing: for each judge llm and each path or
- * fan-out answer whose turn has a reference answer; one transaction. */
+ * fan-out answer whose turn has a reference answer.  Replies that are there already are
+ * scored first, so that nothing is asked twice; one transaction. */
 MUST_CHECK enum status ratio_plan(struct store *store, const struct ratio_terms *terms,
     struct ratio_counts *counts, struct error *err);
 

@@ -20,7 +20,7 @@ struct score {
 MUST_CHECK enum status score_put(
     struct store *store, const struct score *score, struct error *err);
 
-/* Mark every response that has no refusal score yet by the published rule; one
+/* Mark every response to a prompt (of a path, fan-out or reference call) that has no refusal score yet by the published rule; one
  * transaction.  n_new: how many were marked. */
 MUST_CHECK enum status scores_mark_refusals(
     struct store *store, int64_t *n_new, struct error *err);

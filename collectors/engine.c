@@ -17,6 +17,7 @@
 #include "m4a1/base/clock.h"
 #include "m4a1/base/log.h"
 #include "m4a1/base/text.h"
+#include "schema/query.h"
 
 #define CACHE_BYTES (64u << 20)
 #define LONGEST_NAP_NS INT64_C(100000000) /* so that Ctrl-C is seen soon */
@@ -137,8 +138,10 @@ static void look_for_stop(struct engine *e)
         e->result->interrupted = 1;
         stop(e, now);
         if (e->n_in_flight)
-            log_info("finishing %d calls in flight; interrupt again to give them up",
-                e->n_in_flight);
+            log_warn(
+                "finishing %d calls in flight (up to %.0f s); interrupt again to give "
+                "them up: they may be billed all the same",
+                e->n_in_flight, e->o->grace_s);
     }
     if (e->deadline_ns && now >= e->deadline_ns && !e->stopped_ns) {
         stop(e, now);
@@ -276,8 +279,9 @@ static enum status ask_endpoints(struct engine *e, struct error *err)
             continue;
         s = endpoint_ask(llm, &facts, err);
         if (s == OK && facts.slots > 0 && facts.slots < llm->slots)
-            log_warn("llm %s: its server answers %lld calls at once, but slots is %d: the "
-                     "others wait inside their latency",
+            log_warn(
+                "llm %s: its server answers %lld calls at once, but slots is %d: the "
+                "others wait inside their latency",
                 llm->name, (long long)facts.slots, llm->slots);
         if (s == OK && facts.server)
             s = endpoint_save(e->store, llm->llm_id, &facts, err);
@@ -327,7 +331,11 @@ static void release(struct engine *e)
 static enum status report(struct engine *e, struct error *err)
 {
     struct engine_result *r = e->result;
-    r->spent_pusd = e->spent_pusd;
+    r->counted_pusd = e->spent_pusd;
+    enum status s = store_int(
+        e->store, 0, &r->known_pusd, err, "SELECT sum(cost_pusd) FROM attempt_cost", "");
+    if (s)
+        return s;
     r->llms = calloc(e->n_lanes ? e->n_lanes : 1, sizeof *r->llms);
     if (!r->llms)
         return error_nomem(err, e->n_lanes * sizeof *r->llms);

@@ -157,7 +157,11 @@ static int plan_next(struct engine *e, struct lane *lane, const struct job *job)
     int http_status = job->exchange.http_status;
     int64_t now_ns = clock_mono_ns(), now_ms = clock_wall_ms();
     int max_attempts = e->o->max_attempts ? e->o->max_attempts : job->llm->max_attempts;
-    int n_failed = job->n_failed + (failure != FAILURE_STALE);
+    /* A server that is never reached costs nothing and uses up no attempt, unless the user
+     * said how many there shall be. */
+    int counts = failure != FAILURE_STALE &&
+                 (failure != FAILURE_CONNECT || e->o->max_attempts > 0);
+    int n_failed = job->n_failed + counts;
     if (failure == FAILURE_ABORTED)
         return 0;
     if (failure != FAILURE_UNMARKED && retry_is_final(failure, http_status, headers))
@@ -166,8 +170,9 @@ static int plan_next(struct engine *e, struct lane *lane, const struct job *job)
     if (failure == FAILURE_STALE)
         wait = 0;
     else
-        wait = wait >= 0 ? spread(e, wait)
-                         : retry_wait_ns(n_failed, headers, now_ms, &e->rng);
+        wait = wait >= 0
+                   ? spread(e, wait)
+                   : retry_wait_ns(n_failed ? n_failed : 1, headers, now_ms, &e->rng);
     if (wait > LONGEST_WAIT_NS) {
         lane->is_refused = 1;
         log_warn("llm %s asks to wait for %lld s; its calls are left for a later run",
@@ -195,6 +200,8 @@ static enum status settle_failure(
         is_final = plan_next(e, lane, job);
     log_debug("call %lld, attempt %lld: %s: %s", (long long)job->call_id,
         (long long)job->number, failure_names[job->answer.failure], job->answer.error);
+    snprintf(lane->figures.last_error, sizeof lane->figures.last_error, "%s",
+        job->answer.error);
     e->result->n_attempts_failed++;
     lane->figures.n_attempts_failed++;
     e->result->n_failed += is_final;

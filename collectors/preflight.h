@@ -14,7 +14,8 @@ struct preflight_rules {
     int has_cap;        /* so an answer's length must have a bound where it costs */
 };
 
-/* used[i] becomes 1 where a call in scope that is not answered yet is for llms[i].
+/* E_ARG where the store's answers are simulated and the run's would not be, or the other
+ * way round.  used[i] becomes 1 where a call in scope that is not answered yet is for llms[i].
  * E_ARG lists all that is missing, by llm: protocol, address, key variable, price,
  * parameters, a bound of the answer's length, and calls with more images than the llm
  * accepts. */

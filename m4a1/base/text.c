@@ -11,7 +11,7 @@
 
 char *text_copy(const char *s)
 {
-    return text_copy_n(s, strlen(s));
+    return s ? text_copy_n(s, strlen(s)) : NULL;
 }
 
 char *text_copy_n(const char *s, size_t len)

@@ -9,7 +9,8 @@ static const struct cli_option options[] = {
     COLLECTING_OPTIONS,
     { "limit", "N", "stop after N attempts" },
     { "purpose", "P",
-        "only calls of this purpose: path, fan_out, reference, judge (default: all)" },
+        "only calls of this purpose: path, fan_out, reference, ... (default: those "
+        "three; judges are annotate's)" },
     { "timing", "T",
         "loaded (default): calls at once; isolated: one call at a time over all llms" },
     { "fresh-connections", NULL, "each call over a new connection" },
@@ -23,9 +24,13 @@ static enum status read_purpose(
 {
     static const char *const purposes[] = { "path", "fan_out", "reference", "judge",
         "pairwise", "check", "agent" };
+    static const char *const without_judges[] = { "path", "fan_out", "reference" };
     *slot = cli_value(cli, "purpose");
-    if (!*slot)
+    if (!*slot) {
+        o->purposes = without_judges;
+        o->n_purposes = COUNT_OF(without_judges);
         return OK;
+    }
     for (size_t i = 0; i < COUNT_OF(purposes); i++) {
         if (text_equal(purposes[i], *slot)) {
             o->purposes = slot;
@@ -71,11 +76,11 @@ static enum status read_shard(
     return OK;
 }
 
-static enum status print_summary(
-    struct cli *cli, const struct engine_result *r, struct error *err)
+static enum status print_summary(struct cli *cli, const struct engine_result *r,
+    const struct engine_options *o, struct error *err)
 {
     if (!cli_flag(cli, "json")) {
-        collecting_print(r, cli_arg(cli, 0));
+        collecting_print(r, o, "collect", cli_arg(cli, 0));
         return OK;
     }
     struct json *j = json_new_object();
@@ -113,7 +118,7 @@ static enum status run(struct cli *cli, struct error *err)
     store_close(store);
     if (s == OK || s == E_PARTIAL || s == E_INTERRUPTED) {
         struct error why = ERROR_INIT;
-        enum status printed = print_summary(cli, &r, &why);
+        enum status printed = print_summary(cli, &r, &o, &why);
         if (printed)
             s = error_set(err, printed, "%s", why.msg);
     }
@@ -144,7 +149,7 @@ const struct verb verb_collect = {
         "  m4a1 collect study.m4a1 --for 8h            done before the morning\n"
         "  m4a1 collect study.m4a1 --timing isolated --limit 200   latencies without "
         "load\n"
-        "  m4a1 collect study.m4a1 --simulator http://127.0.0.1:8400   a rehearsal,\n"
+        "  m4a1 collect study.m4a1 --simulator http://127.0.0.1:8089   a rehearsal,\n"
         "                                    free of charge; its rows say simulated\n"
         "\n"
         "Exit status: 0 all calls have an answer, 3 some have none, 130 interrupted.\n",

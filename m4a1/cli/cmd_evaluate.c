@@ -1,5 +1,6 @@
 /* cmd_evaluate.c - m4a1 evaluate: policies beside Random, Local and Cloud. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -242,7 +243,9 @@ static void fill_cell(
 {
     double mean, deviation;
     evaluation_summary(row->all, row->n, c->figure, &mean, &deviation);
-    if (c->with_deviation)
+    if (isnan(mean)) // no session exceeds
+        snprintf(out, size, "-");
+    else if (c->with_deviation)
         snprintf(out, size, "%.*f ± %.*f", c->digits, c->scale * mean, c->digits,
             c->scale * deviation);
     else
@@ -271,10 +274,20 @@ static void print_table(const struct report *report)
     table_free(t);
     printf(
         "\nMean ± population deviation over seeds, each on its own test sessions. "
-        "Latency and\nusage are totals of a session; over: share of sessions beyond "
-        "30 s or 0.05 USD, and by\nhow much those are beyond. Policies take their most "
-        "probable action.\n\nThis is the %s.\n",
+        "Latency and\nusage are totals of a session. over: share of sessions beyond "
+        "30 s or 0.05 USD; by: mean\nexcess of all sessions beyond that budget, - where "
+        "there is none. Policies take their\nmost probable action.\n\nThis is the "
+        "%s.\n",
         warning);
+}
+
+/* A figure, null where no session has it. */
+static void set_figure(struct json *object, const char *key, double x)
+{
+    if (isnan(x))
+        json_set_null(object, key);
+    else
+        json_set_number(object, key, x);
 }
 
 static void add_row(struct json *rows, const char *name, const struct row *row)
@@ -291,11 +304,16 @@ static void add_row(struct json *rows, const char *name, const struct row *row)
         double mean, deviation;
         evaluation_summary(row->all, row->n, f, &mean, &deviation);
         struct json *figure = json_set_object(o, evaluation_figure_names[f]);
-        json_set_number(figure, "mean", mean);
-        json_set_number(figure, "deviation", deviation);
+        set_figure(figure, "mean", mean);
+        set_figure(figure, "deviation", deviation);
         struct json *each = json_set_array(figure, "by_seed");
-        for (size_t i = 0; i < row->n; i++)
-            json_add_number(each, evaluation_figure(&row->all[i], f));
+        for (size_t i = 0; i < row->n; i++) {
+            double x = evaluation_figure(&row->all[i], f);
+            if (isnan(x))
+                json_add_null(each);
+            else
+                json_add_number(each, x);
+        }
     }
 }
 

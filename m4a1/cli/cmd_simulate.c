@@ -92,6 +92,7 @@ static enum status run(struct cli *cli, struct error *err)
     if (status != OK)
         goto out;
     options.recipe = recipe;
+    cli_catch_interrupts();
     raise_descriptor_limit();
     status = simulate_start(&options, &sim, err);
     if (status != OK)

@@ -150,7 +150,12 @@ static enum status next_pair(struct query *q, const struct llm *judge, int64_t a
     return error_nomem(err, JUDGE_TEXT_MAX);
 }
 
-/* Answers of paths and fan-outs that have a reference answer, no score by this judge,
+/* Calls whose answers are judged: actions, and actions asked again by a check. */
+#define JUDGED                                                                           \
+    "(c.purpose IN ('path', 'fan_out') OR (c.purpose = 'check' AND EXISTS (SELECT 1 "    \
+    "FROM call o WHERE o.call_id = c.subject_id AND o.purpose <> 'reference')))"
+
+/* Answers of these calls that have a reference answer, no score by this judge,
  * and no judgement that is still to come. */
 #define PAIRS_SQL                                                                        \
     "SELECT c.call_id, c.turn_id, t.position, s.identity, c.identity, k.name, p.text, "  \
@@ -162,7 +167,7 @@ static enum status next_pair(struct query *q, const struct llm *judge, int64_t a
     "JOIN answer a ON a.call_id = c.call_id "                                            \
     "JOIN call r ON r.turn_id = c.turn_id AND r.purpose = 'reference' "                  \
     "JOIN answer ra ON ra.call_id = r.call_id "                                          \
-    "WHERE c.purpose IN ('path', 'fan_out') AND c.call_id > ?2 AND asked < ?3 "          \
+    "WHERE " JUDGED " AND c.call_id > ?2 AND asked < ?3 "                                \
     "AND NOT EXISTS (SELECT 1 FROM call j WHERE j.subject_id = c.call_id AND "           \
     " j.llm_id = ?1 AND j.purpose = 'judge' AND NOT EXISTS "                             \
     " (SELECT 1 FROM response jr WHERE jr.call_id = j.call_id)) "                        \
@@ -330,7 +335,7 @@ static enum status mark_unscored(
             "r.turn_id = c.turn_id AND r.purpose = 'reference' JOIN call_state rs ON "
             "rs.call_id = r.call_id AND rs.state IN ('failed', 'blocked') "
             "JOIN llm l ON l.role = 'judge' AND l.retired_ms IS NULL "
-            "WHERE c.purpose IN ('path', 'fan_out') ON CONFLICT DO NOTHING",
+            "WHERE " JUDGED " ON CONFLICT DO NOTHING",
             "");
     counts->unscored += s ? 0 : store_n_changed(store);
     return s;

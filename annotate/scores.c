@@ -27,14 +27,16 @@ enum status scores_mark_refusals(struct store *store, int64_t *n_new, struct err
         s = query_open(store,
             "SELECT response_id, r.text FROM response r JOIN call c USING (call_id) "
             "WHERE "
-            "response_id > ? AND c.purpose IN ('path', 'fan_out', 'reference') AND NOT "
+            "response_id > ? AND c.purpose IN ('path', 'fan_out', 'reference', 'check') "
+            "AND NOT "
             "EXISTS "
-            "(SELECT 1 FROM score WHERE response_id = r.response_id AND scorer = ?) "
+            "(SELECT 1 FROM score WHERE response_id = r.response_id AND scorer = ? "
+            "AND version = ?) "
             "ORDER BY response_id LIMIT 1",
             &q, err);
     int64_t last = 0;
     while (!s) {
-        query_bind(q, "it", last, REFUSAL_SCORER);
+        query_bind(q, "itt", last, REFUSAL_SCORER, REFUSAL_VERSION);
         s = query_next(q, err);
         if (s || !query_has_row(q))
             break;

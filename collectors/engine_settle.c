@@ -232,6 +232,12 @@ enum status engine_settle(struct engine *e, struct job *job, struct error *err)
     int64_t asked = retry_exhausted_ns(headers, clock_wall_ms());
     if (failure == FAILURE_RATE_LIMIT && asked_ns(job, clock_wall_ms()) > asked)
         asked = asked_ns(job, clock_wall_ms());
+    if (asked > LONGEST_WAIT_NS && !lane->is_refused) {
+        lane->is_refused = 1;
+        log_warn("llm %s asks to wait for %lld s; its calls are left for a later run",
+            job->llm->name, (long long)(asked / SECOND_NS));
+        asked = 0;
+    }
     e->n_in_flight--;
     pace_done(&lane->pace, outcome_of(failure), job->handed_ns,
         job->max_input_tokens + job->max_output_tokens, n_used_tokens(&job->answer),

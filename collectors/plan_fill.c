@@ -343,31 +343,53 @@ static enum status add_gap(
     return OK;
 }
 
-/* Cells of one kind, until each is filled or cannot be, late turns first: a new session
- * fills others on its way, and its turns are fanned out where that helps. */
-static enum status fill_kind(struct filling *f, enum cell_kind kind, struct error *err)
+/* Late turns first, since a session to a late turn comes through the early ones; few
+ * views first, since the turn of a cell with few is fanned out to those with more. */
+static int compare_order(const void *a, const void *b)
+{
+    const struct cell *x = *(struct cell *const *)a, *y = *(struct cell *const *)b;
+    int n = __builtin_popcount(x->key.views) - __builtin_popcount(y->key.views);
+    if (x->key.turn != y->key.turn)
+        return x->key.turn > y->key.turn ? -1 : 1;
+    return n ? n : (x > y) - (x < y);
+}
+
+static enum status fill_cell(struct filling *f, struct cell *cell, struct error *err)
 {
     enum status s = OK;
-    for (size_t i = f->cells.n; i-- > 0 && !s;) {
-        struct cell *cell = &f->cells.cell[i];
-        const char *why = NULL;
-        if (cell->key.kind != kind)
-            continue;
-        while (cell_lacks(cell, 0) > 0 && !why && !s) {
-            int64_t lacks = cell_lacks(cell, 0);
-            if (f->result->budget_reached)
-                why = why_budget;
-            else
-                s = add_session(f, &cell->key, &why, err);
-            if (!s && !why && cell_lacks(cell, 0) == lacks)
-                why = why_unreachable;
-            if (!s && !why)
-                s = fill_turns(f, 0, err);
-        }
-        if (!s && why)
-            s = add_gap(f, cell, why, err);
+    const char *why = NULL;
+    while (cell_lacks(cell, 0) > 0 && !why && !s) {
+        int64_t lacks = cell_lacks(cell, 0);
+        if (f->result->budget_reached)
+            why = why_budget;
+        else
+            s = add_session(f, &cell->key, &why, err);
+        if (!s && !why && cell_lacks(cell, 0) == lacks)
+            why = why_unreachable;
+        if (!s && !why)
+            s = fill_turns(f, 0, err);
+    }
+    return !s && why ? add_gap(f, cell, why, err) : s;
+}
+
+/* Cells of one kind, until each is filled or cannot be. */
+static enum status fill_kind(struct filling *f, enum cell_kind kind, struct error *err)
+{
+    size_t n = 0;
+    enum status s = OK;
+    struct cell **order = calloc(f->cells.n + 1, sizeof *order);
+    if (!order)
+        return error_nomem(err, f->cells.n * sizeof *order);
+    for (size_t i = 0; i < f->cells.n; i++) {
+        if (f->cells.cell[i].key.kind == kind)
+            order[n++] = &f->cells.cell[i];
+    }
+    qsort(order, n, sizeof *order, compare_order);
+    for (size_t i = 0; i < n && !s; i++) {
+        s = fill_cell(f, order[i], err);
         progress_step(f->options->progress, 1, NULL);
     }
+    free(order);
     return s;
 }
 

@@ -46,6 +46,15 @@ static void complain(struct buffer *to, const struct llm *llm, const char *what)
     buffer_printf(to, "%s%s: %s", to->len ? "; " : "", llm->name, what);
 }
 
+static void complain_of_length(
+    struct buffer *to, const struct llm *llm, const struct protocol *p)
+{
+    buffer_printf(to,
+        "%s%s: a spending cap needs a bound of the answer's length; set %s in its "
+        "parameters",
+        to->len ? "; " : "", llm->name, p->max_tokens_key);
+}
+
 static enum status check_price(struct store *store, const struct preflight_rules *rules,
     const struct llm *llm, const struct protocol *p, struct buffer *out,
     struct error *err)
@@ -61,9 +70,7 @@ static enum status check_price(struct store *store, const struct preflight_rules
             " or use --allow-unpriced)");
     if ((rules->has_cap || llm->max_usd > 0) && price.output_pusd > 0 &&
         p->max_output_tokens(llm) < 0)
-        complain(out, llm,
-            "a spending cap needs a bound of the answer's length; set"
-            " max_completion_tokens or max_tokens in its parameters");
+        complain_of_length(out, llm, p);
     return OK;
 }
 

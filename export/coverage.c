@@ -195,3 +195,43 @@ size_t coverage_sessions_of(const struct dataset *data, size_t n_turns)
         n += data->sessions[s].n_turns == n_turns;
     return n;
 }
+
+/* ---- censoring ---- */
+
+/* The turn whose refused call ended a session; n_turns where none did. */
+static size_t censored_at(const struct session *session)
+{
+    size_t t = 0;
+    while (t < session->n_turns && session->turns[t].path.answer)
+        t++;
+    return session->censored ? t : session->n_turns;
+}
+
+enum status coverage_censoring(
+    const struct dataset *data, struct censoring **out, size_t *n, struct error *err)
+{
+    size_t n_cells = data->n_tasks * data->n_llms;
+    *n = 0;
+    *out = calloc(n_cells + 1, sizeof **out);
+    if (!*out)
+        return error_nomem(err, n_cells * sizeof **out);
+    for (size_t s = 0; s < data->n_sessions; s++) {
+        const struct session *session = &data->sessions[s];
+        size_t end = censored_at(session);
+        for (size_t t = 0; t < session->n_turns && t <= end; t++) {
+            const struct turn *turn = &session->turns[t];
+            struct censoring *cell =
+                &(*out)[(size_t)turn->task * data->n_llms + (size_t)turn->path.llm];
+            cell->task = turn->task;
+            cell->llm = turn->path.llm;
+            cell->asked += t == end || turn->path.answer != NULL;
+            cell->refused += t == end;
+            cell->lost += t == end ? session->n_turns - t - 1 : 0;
+        }
+    }
+    for (size_t i = 0; i < n_cells; i++) {
+        if ((*out)[i].refused)
+            (*out)[(*n)++] = (*out)[i];
+    }
+    return OK;
+}

@@ -50,6 +50,20 @@ MUST_CHECK enum status coverage_group(const struct dataset *data,
 size_t coverage_view_added(const struct dataset *data, size_t v);
 size_t coverage_view_context(const struct dataset *data, size_t v);
 
+/* Path calls that were refused for good, by the task and the llm: each ends its session,
+ * so what would have come after it is missing, and not at random. */
+struct censoring {
+    int task, llm;  /* indices into data */
+    size_t asked;   /* path calls that were answered or refused */
+    size_t refused; /* of these; each censored a session */
+    size_t lost;    /* turns planned behind the refused ones */
+};
+
+/* Pairs of task and llm with a refused call, in the order of tasks; *out is freed with
+ * free().  Data without the refused turns (an export) gives none. */
+MUST_CHECK enum status coverage_censoring(
+    const struct dataset *data, struct censoring **out, size_t *n, struct error *err);
+
 /* Sessions with exactly n turns. */
 size_t coverage_sessions_of(const struct dataset *data, size_t n_turns);
 

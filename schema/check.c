@@ -18,7 +18,7 @@ struct sql_invariant {
 };
 
 /* Calls that ask a turn's prompt behind the dialogue's history. */
-#define DIALOGUE "c.purpose IN ('path', 'fan_out', 'reference')"
+#define DIALOGUE "c.purpose IN ('path', 'fan_out', 'reference', 'check')"
 
 static const struct sql_invariant sql_invariants[] = {
     { "turns of a session are numbered from 0 without a gap",
@@ -65,9 +65,26 @@ static const struct sql_invariant sql_invariants[] = {
         "c.purpose = 'path' AND c.eligible IS NOT NULL AND NOT EXISTS (SELECT 1 FROM "
         "json_each(c.eligible) e WHERE json_extract(e.value, '$[0]') = l.name AND "
         "json_extract(e.value, '$[1]') = c.views_added)" },
+    { "a path call has the probability of its action among the eligible ones",
+        "SELECT 'call ' || c.call_id FROM call c JOIN llm l USING (llm_id) JOIN turn t "
+        "USING (turn_id) JOIN session s USING (session_id) JOIN plan p USING (plan_id) "
+        "WHERE c.purpose = 'path' AND c.eligible IS NOT NULL AND p.behaviour <> "
+        "'scripted' AND NOT EXISTS (SELECT 1 FROM json_each(c.eligible) e WHERE "
+        "json_extract(e.value, '$[0]') = l.name AND json_extract(e.value, '$[1]') = "
+        "c.views_added AND abs(json_extract(e.value, '$[2]') - c.probability) <= 1e-9)" },
+    { "a further sample repeats an action that its turn asks",
+        "SELECT 'call ' || call_id FROM call c WHERE purpose IN ('path', 'fan_out') AND "
+        "sample > 0 AND (purpose = 'path' OR NOT EXISTS (SELECT 1 FROM call f WHERE "
+        "f.turn_id = c.turn_id AND f.purpose IN ('path', 'fan_out') AND f.sample = 0 AND "
+        "f.llm_id = c.llm_id AND f.views_added = c.views_added))" },
+    { "a check asks a call of its turn again: the same llm, history and views",
+        "SELECT 'call ' || c.call_id FROM call c LEFT JOIN call o ON o.call_id = "
+        "c.subject_id WHERE c.purpose = 'check' AND (c.sample < 1 OR o.turn_id IS NOT "
+        "c.turn_id OR o.llm_id IS NOT c.llm_id OR o.parent_id IS NOT c.parent_id OR "
+        "o.views_added IS NOT c.views_added OR o.views_context IS NOT c.views_context)" },
     { "a judge call has a subject and a text, and no history",
-        "SELECT 'call ' || call_id FROM call WHERE (purpose IN ('judge', 'pairwise')) <> "
-        "(subject_id IS NOT NULL) OR (purpose IN ('judge', 'pairwise') AND "
+        "SELECT 'call ' || call_id FROM call WHERE (purpose IN ('judge', 'pairwise', "
+        "'check')) <> (subject_id IS NOT NULL) OR (purpose IN ('judge', 'pairwise') AND "
         "(text IS NULL OR parent_id IS NOT NULL))" },
     { "attempts of a call are numbered from 1 without a gap",
         "SELECT 'call ' || call_id FROM attempt GROUP BY call_id "

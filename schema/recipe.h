@@ -138,6 +138,12 @@ void recipe_free(struct recipe *recipe);
 MUST_CHECK enum status recipe_apply(
     struct store *store, const struct recipe *recipe, struct error *err);
 
+/* Add prices only, from a recipe or from a file with a list of price rows for llms of the
+ * store's own recipe.  A row that billed something keeps its figures, as in
+ * recipe_apply().  n_added: rows that were not there. */
+MUST_CHECK enum status recipe_add_prices(struct store *store, const char *path,
+    int64_t *n_added, struct buffer *problems, struct error *err);
+
 /* The text of the commented M4A1 recipe. */
 const char *recipe_builtin(void);
 

@@ -12,6 +12,7 @@
 #include "m4a1/base/json.h"
 #include "m4a1/base/text.h"
 #include "schema/query.h"
+#include "schema/recipe_reader.h"
 
 #define NEEDS_MAX (1u << 20)
 
@@ -349,5 +350,73 @@ enum status recipe_apply(
         store_rollback(store);
         error_prefix(err, "recipe %s: ", recipe->path);
     }
+    return s;
+}
+
+/* ---- prices alone ---- */
+
+/* The store's recipe with the list in place of its own prices: so every check holds. */
+static enum status recipe_with(struct store *store, const char *path, struct json *list,
+    struct recipe **out, struct buffer *problems, struct error *err)
+{
+    struct recipe *own = NULL;
+    struct json *root = NULL;
+    struct buffer text;
+    buffer_init(&text, RECIPE_MAX_BYTES);
+    enum status s = recipe_of_store(store, &own, err);
+    if (!s)
+        s = json_parse(
+            own->text, strlen(own->text), "recipe", RECIPE_JSON_FLAGS, &root, err);
+    if (!s) {
+        json_remove(root, "prices");
+        s = json_set_copy(root, "prices", list) ? OK : error_nomem(err, 1);
+    }
+    if (!s)
+        s = json_print(root, JSON_COMPACT, &text, err);
+    if (!s)
+        s = recipe_parse(path, NULL, buffer_str(&text), text.len, out, problems, err);
+    json_free(root);
+    recipe_free(own);
+    buffer_release(&text);
+    return s;
+}
+
+static enum status load_prices(struct store *store, const char *path, struct recipe **out,
+    struct buffer *problems, struct error *err)
+{
+    struct json *j = NULL;
+    *out = NULL;
+    enum status s = json_read_file(path, RECIPE_MAX_BYTES, RECIPE_JSON_FLAGS, &j, err);
+    if (!s && json_is_array(j))
+        s = recipe_with(store, path, j, out, problems, err);
+    else if (!s)
+        s = recipe_load(path, out, problems, err);
+    json_free(j);
+    return s;
+}
+
+enum status recipe_add_prices(struct store *store, const char *path, int64_t *n_added,
+    struct buffer *problems, struct error *err)
+{
+    struct recipe *recipe = NULL;
+    int64_t before = 0, after = 0;
+    *n_added = 0;
+    enum status s = load_prices(store, path, &recipe, problems, err);
+    if (s)
+        return s;
+    struct applying a = { store, recipe, clock_wall_ms(), err };
+    s = store_begin(store, err);
+    if (!s)
+        s = store_int(store, 0, &before, err, "SELECT count(*) FROM price", "");
+    for (size_t i = 0; i < recipe->n_prices && !s; i++)
+        s = apply_price(&a, &recipe->prices[i]);
+    if (!s)
+        s = store_int(store, 0, &after, err, "SELECT count(*) FROM price", "");
+    if (!s)
+        s = store_commit(store, err);
+    if (s)
+        store_rollback(store);
+    *n_added = s ? 0 : after - before;
+    recipe_free(recipe);
     return s;
 }

@@ -145,6 +145,7 @@ const struct protocol protocol_anthropic = {
     .has_cache_switch = caches_only_when_asked,
     .check = check,
     .max_output_tokens = max_output_tokens,
+    .max_tokens_key = "max_tokens",
     .render = render,
     .parse = anthropic_parse,
 };

@@ -45,6 +45,7 @@ const struct protocol protocol_azure_openai = {
     .key = key,
     .check = openai_chat_check,
     .max_output_tokens = openai_chat_max_tokens,
+    .max_tokens_key = "max_completion_tokens",
     .render = openai_chat_render,
     .parse = parse,
 };

@@ -188,6 +188,7 @@ const struct protocol protocol_bedrock_converse = {
     .has_cache_switch = has_cache_switch,
     .check = check,
     .max_output_tokens = max_output_tokens,
+    .max_tokens_key = "maxTokens",
     .render = render,
     .parse = bedrock_parse,
 };

@@ -147,6 +147,7 @@ const struct protocol protocol_gemini = {
     .key = key,
     .check = check,
     .max_output_tokens = max_output_tokens,
+    .max_tokens_key = "maxOutputTokens",
     .render = render,
     .parse = gemini_parse,
 };

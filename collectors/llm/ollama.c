@@ -180,6 +180,7 @@ const struct protocol protocol_ollama = {
     .reserved = reserved,
     .check = check,
     .max_output_tokens = max_output_tokens,
+    .max_tokens_key = "num_predict",
     .render = render,
     .parse = ollama_parse,
 };

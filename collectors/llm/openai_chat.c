@@ -152,6 +152,7 @@ const struct protocol protocol_openai_chat = {
     .has_cache_switch = is_llama_cpp,
     .check = openai_chat_check,
     .max_output_tokens = openai_chat_max_tokens,
+    .max_tokens_key = "max_completion_tokens (or max_tokens)",
     .render = openai_chat_render,
     .parse = parse,
 };

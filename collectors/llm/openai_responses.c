@@ -94,6 +94,7 @@ const struct protocol protocol_openai_responses = {
     .n_options = COUNT_OF(options),
     .reserved = reserved,
     .max_output_tokens = max_output_tokens,
+    .max_tokens_key = "max_output_tokens",
     .render = render,
     .parse = openai_responses_parse,
 };

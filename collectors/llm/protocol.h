@@ -121,6 +121,7 @@ struct protocol {
 
     /* Most tokens an answer may have, from the llm's parameters; -1 = no bound set. */
     int64_t (*max_output_tokens)(const struct llm *llm);
+    const char *max_tokens_key; /* the parameter that sets this bound, for messages */
 
     /* The request.  body is what is sent; stored the same with every image replaced by
      * "sha256:" and its hash. */

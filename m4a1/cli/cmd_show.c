@@ -6,6 +6,7 @@
 #include "m4a1/base/clock.h"
 #include "m4a1/base/text.h"
 #include "m4a1/cli/cli.h"
+#include "m4a1/cli/show_curl.h"
 #include "schema/payload.h"
 #include "schema/query.h"
 
@@ -14,6 +15,7 @@
 static const struct cli_option options[] = {
     { "attempt", "N", "the request of this attempt (default: the last one)" },
     { "raw", NULL, "also print what came back, byte by byte" },
+    { "curl", NULL, "the request as a curl command, images and all, without the key" },
     { "json", NULL, "everything as one JSON document" },
     { NULL, NULL, NULL },
 };
@@ -470,6 +472,14 @@ static enum status run(struct cli *cli, struct error *err)
     enum status s = store_open(cli_arg(cli, 0), STORE_READ, &store, err);
     if (s)
         return s;
+    if (cli_flag(cli, "curl")) {
+        int64_t number = 0;
+        s = cli_int(cli, "attempt", 0, 1, 1000000, &number, err);
+        if (!s)
+            s = show_curl(store, call_id, number, err);
+        store_close(store);
+        return s;
+    }
     struct json *j = json_new_object();
     s = j ? read_call(store, call_id, j, err) : error_nomem(err, 1);
     if (!s)
@@ -501,6 +511,7 @@ const struct verb verb_show = {
         "\n"
         "  m4a1 show study.m4a1 17\n"
         "  m4a1 show study.m4a1 17 --raw       with the bytes that came back\n"
+        "  m4a1 show study.m4a1 17 --curl | sh   ask the same once more, by hand\n"
         "  sqlite3 study.m4a1 'SELECT call_id, error FROM failure'    numbers of calls\n",
     .options = options,
     .run = run,

@@ -9,6 +9,7 @@
 #include "m4a1/base/files.h"
 #include "m4a1/base/text.h"
 #include "m4a1/cli/cli.h"
+#include "m4a1/simulate/sim_fault.h"
 #include "m4a1/simulate/simulate.h"
 
 #define POLL_NS 50000000 /* how soon a signal is noticed */
@@ -27,6 +28,8 @@ static void raise_descriptor_limit(void)
 static enum status read_options(
     struct cli *cli, struct simulate_options *options, struct error *err)
 {
+    const char *kinds = cli_value(cli, "faults-kind");
+    struct error why = ERROR_INIT;
     int64_t port, seed;
     enum status status = cli_int(cli, "port", 8089, 0, 65535, &port, err);
     if (status == OK)
@@ -35,6 +38,9 @@ static enum status read_options(
         status = cli_double(cli, "time-scale", 1, 0, 1000, &options->time_scale, err);
     if (status == OK)
         status = cli_double(cli, "faults", 0, 0, 1, &options->fault_probability, err);
+    if (status == OK && kinds &&
+        sim_fault_kinds(kinds, &options->fault_kinds, &why) != OK)
+        return cli_usage(cli, err, "--faults-kind: %s", why.msg);
     if (status != OK)
         return status;
     options->host = cli_value(cli, "host");
@@ -120,6 +126,8 @@ static const struct cli_option options[] = {
     { "seed", "N", "another seed gives other answers (default 1)" },
     { "time-scale", "X", "all latencies times X; 0 answers at once (default 1)" },
     { "faults", "P", "probability that a request fails, 0 to 1 (default 0)" },
+    { "faults-kind", "LIST",
+        "kinds of faults, like quota,cut (default: those that a retry cures)" },
     { "port-file", "FILE", "write the port there once the server listens" },
     { NULL, NULL, NULL },
 };
@@ -132,32 +140,35 @@ const struct verb verb_simulate = {
     .max_args = 0,
     .summary = "serve simulated LLMs, to try everything without keys or cost",
     .help =
-        "Starts an HTTP server that speaks OpenAI's Chat Completions and answers for "
-        "every\n"
-        "model that the recipe names, until Ctrl-C or SIGTERM.  Point the llms' \"url\" "
-        "of a\n"
-        "recipe at it to rehearse a collection, or to test a client.\n"
+        "Starts an HTTP server that answers for every model that the recipe names, in "
+        "the\n"
+        "protocols of the collectors: OpenAI Chat Completions and Responses, Azure "
+        "OpenAI,\n"
+        "Anthropic Messages, Gemini, Ollama and Bedrock Converse. It runs until Ctrl-C "
+        "or\n"
+        "SIGTERM. Point the llms' \"url\" of a recipe at it, or collect --simulator, to\n"
+        "rehearse a collection, or to test a client.\n"
         "\n"
-        "Answers are made up, short, and carry their quality in the text; quality, "
-        "refusals,\n"
-        "tokens and latency depend on the llm's role, the task and the views in the "
-        "request.\n"
-        "The judge scores by reading these qualities.  The same request gets the same "
-        "answer.\n"
-        "With --faults, requests fail in the ways of real servers (429, 500, 503, "
-        "connections\n"
-        "closed early, broken JSON), and a retry goes through.  Every answer is marked "
+        "Answers are made up, short, and carry their quality in the text; quality,\n"
+        "refusals, tokens and latency depend on the llm's role, the task and the views "
+        "in\n"
+        "the request. The judge scores by reading these qualities. The same request "
+        "gets\n"
+        "the same answer. With --faults, requests fail in the ways of real servers "
+        "(429,\n"
+        "500, 503, connections closed early, broken JSON, errors inside a 200), and a\n"
+        "retry goes through; docs/simulator.md lists all kinds. Every answer is marked "
         "as\n"
-        "simulated, in a header and in system_fingerprint, and so is every row made from "
-        "it.\n"
+        "simulated, and so is every row made from it.\n"
         "\n"
-        "GET /simulator/stats counts what was asked and answered.  The API key "
-        "\"invalid\" is\n"
-        "refused; any other, or none, is accepted.\n"
+        "GET /simulator/stats counts what was asked and answered. The API key "
+        "\"invalid\"\n"
+        "is refused; any other, or none, is accepted.\n"
         "\n"
         "Examples\n"
         "  m4a1 simulate --port 8089 --time-scale 0.1\n"
         "  m4a1 simulate --recipe my.jsonc --faults 0.2 --port 0 --port-file port.txt\n"
+        "  m4a1 simulate --faults 0.1 --faults-kind no_usage,bad_utf8\n"
         "  curl -s http://127.0.0.1:8089/simulator/stats\n",
     .options = options,
     .run = run,

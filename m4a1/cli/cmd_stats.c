@@ -11,10 +11,11 @@
 #include "export/json_keep.h"
 #include "m4a1/base/text.h"
 #include "m4a1/cli/cli.h"
+#include "m4a1/cli/rows.h"
 #include "m4a1/cli/stats_latency.h"
+#include "m4a1/cli/stats_plan.h"
 
 #define CELL_VIEWS 4 /* up to so many views every subset is a column */
-#define MAX_COLUMNS 20
 
 struct topic {
     struct cli *cli;
@@ -22,6 +23,7 @@ struct topic {
     struct json_keeper kept;
     struct json *root;
     int64_t thin;
+    int holds; /* coverage: every minimum of the recipe holds; -1 = it names none */
 };
 
 /* ---- groups as rows ---- */
@@ -213,6 +215,27 @@ static void add_shape(struct topic *t, const struct coverage *c)
     }
 }
 
+/* Who was refused for good where: missing turns are not missing at random. */
+static enum status add_censoring(struct topic *t, struct error *err)
+{
+    struct json *list = new_list(t, "censoring");
+    struct censoring *cells;
+    size_t n;
+    enum status s = coverage_censoring(t->data, &cells, &n, err);
+    for (size_t i = 0; i < n && !s; i++) {
+        struct json *row = json_keep(&t->kept, json_add_object(list));
+        json_keep(&t->kept, json_set_text(row, "task", t->data->tasks[cells[i].task]));
+        json_keep(&t->kept, json_set_text(row, "llm", t->data->llms[cells[i].llm].name));
+        json_keep_count(&t->kept, row, "asked", cells[i].asked);
+        json_keep_count(&t->kept, row, "censored", cells[i].refused);
+        json_keep(&t->kept, json_set_number(row, "share",
+                                (double)cells[i].refused / (double)cells[i].asked));
+        json_keep_count(&t->kept, row, "turns_lost", cells[i].lost);
+    }
+    free(cells);
+    return s;
+}
+
 static enum status build_coverage(struct topic *t, struct error *err)
 {
     struct coverage c;
@@ -234,67 +257,18 @@ static enum status build_coverage(struct topic *t, struct error *err)
     if (!s && !(s = add_tasks(t, err)) && !(s = add_actions(t, err)) &&
         !(s = add_context(t, err)) && !(s = add_llms(t, "llms", -1, err)))
         s = add_cells(t, err);
+    if (!s)
+        s = add_censoring(t, err);
+    if (!s)
+        s = stats_add_space(t->data->source, &t->kept, t->root, &t->holds, err);
     return s;
 }
 
 /* ---- tables ---- */
 
-struct head {
-    const char *title, *key;
-    char type; /* t text, i count, s seconds, u USD, x score, p percent */
-};
-
-static void format_cell(const struct json *j, char type, char *buf, size_t size)
-{
-    double x = json_number(j, NAN);
-    if (type == 't')
-        snprintf(buf, size, "%s", json_text(j, ""));
-    else if (isnan(x))
-        snprintf(buf, size, "-");
-    else if (type == 'i')
-        snprintf(buf, size, "%.0f", x);
-    else if (type == 's')
-        snprintf(buf, size, "%.2f", x);
-    else if (type == 'u')
-        snprintf(buf, size, x < 0.001 ? "%.6f" : "%.5f", x);
-    else if (type == 'p')
-        snprintf(buf, size, "%.1f %%", 100 * x);
-    else
-        snprintf(buf, size, "%.3f", x);
-    buf[text_utf8_valid(buf, strlen(buf))] = '\0';
-}
-
-/* table_row() takes as many cells as the table has columns, and no more than these. */
-static void add_cells_of(struct table *t, char (*c)[64])
-{
-    table_row(t, c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7], c[8], c[9], c[10], c[11],
-        c[12], c[13], c[14], c[15], c[16], c[17], c[18], c[19]);
-}
-
-static void print_list(
-    const char *title, const struct json *list, const struct head *heads, size_t n)
-{
-    char cells[MAX_COLUMNS][64] = { "" };
-    if (!json_size(list))
-        return;
-    struct table *t = table_new(n);
-    for (size_t i = 0; i < n; i++)
-        snprintf(cells[i], sizeof cells[i], "%s", heads[i].title);
-    add_cells_of(t, cells);
-    for (const struct json *row = json_first(list); row; row = json_next(row)) {
-        for (size_t i = 0; i < n; i++)
-            format_cell(
-                json_get(row, heads[i].key), heads[i].type, cells[i], sizeof cells[i]);
-        add_cells_of(t, cells);
-    }
-    printf("\n%s\n", title);
-    table_print(t);
-    table_free(t);
-}
-
 static void print_cells(const struct json *root)
 {
-    char cells[MAX_COLUMNS][64] = { "task", "llm" };
+    char cells[ROWS_MAX_COLUMNS][ROWS_CELL] = { "task", "llm" };
     const struct json *list = json_get(root, "cells"), *widest = NULL;
     const struct json *sum = json_get(root, "cell_counts");
     for (const struct json *row = json_first(list); row; row = json_next(row)) {
@@ -302,20 +276,20 @@ static void print_cells(const struct json *root)
             widest = json_get(row, "views");
     }
     size_t n = 2 + json_size(widest), at = 2;
-    if (!widest || n > MAX_COLUMNS)
+    if (!widest || n > ROWS_MAX_COLUMNS)
         return;
     struct table *t = table_new(n);
     for (const struct json *c = json_first(widest); c; c = json_next(c), at++)
         snprintf(cells[at], sizeof cells[at], "%s", json_key(c));
-    add_cells_of(t, cells);
+    rows_add(t, cells);
     for (const struct json *row = json_first(list); row; row = json_next(row)) {
-        format_cell(json_get(row, "task"), 't', cells[0], sizeof cells[0]);
-        format_cell(json_get(row, "llm"), 't', cells[1], sizeof cells[1]);
+        rows_format(json_get(row, "task"), 't', cells[0], sizeof cells[0]);
+        rows_format(json_get(row, "llm"), 't', cells[1], sizeof cells[1]);
         at = 2;
         for (const struct json *c = json_first(widest); c; c = json_next(c), at++)
-            format_cell(json_get(json_get(row, "views"), json_key(c)), 'i', cells[at],
+            rows_format(json_get(json_get(row, "views"), json_key(c)), 'i', cells[at],
                 sizeof cells[at]);
-        add_cells_of(t, cells);
+        rows_add(t, cells);
     }
     printf(
         "\ntask x action (views uploaded): %lld of %lld cells are empty, %lld hold fewer "
@@ -335,12 +309,12 @@ static long long number(const struct json *j, const char *key)
 
 static void print_coverage(const struct json *j)
 {
-    static const struct head turns[] = { { "turns", "turns", 'i' },
+    static const struct rows_head turns[] = { { "turns", "turns", 'i' },
         { "sessions", "sessions", 'i' } };
-    static const struct head views[] = { { "view", "name", 't' },
+    static const struct rows_head views[] = { { "view", "name", 't' },
         { "privacy", "privacy", 'i' }, { "added", "added", 'i' },
         { "in context", "in_context", 'i' } };
-    static const struct head groups[] = { { "", "name", 't' }, { "n", "n", 'i' },
+    static const struct rows_head groups[] = { { "", "name", 't' }, { "n", "n", 'i' },
         { "score", "score", 'x' }, { "refusals 0", "score_refused_0", 'x' },
         { "refused", "refused", 'p' }, { "seconds", "latency_s", 's' },
         { "median", "latency_p50_s", 's' }, { "USD", "cost_usd", 'u' } };
@@ -354,15 +328,21 @@ static void print_coverage(const struct json *j)
         number(j, "answers"), number(j, "scored"), number(j, "refused"),
         number(j, "simulated"), number(j, "imported_sessions"),
         number(j, "censored_sessions"), number(j, "turns_with_associations"));
-    print_list("turns a session", json_get(j, "turns_a_session"), turns, COUNT_OF(turns));
-    print_list("tasks (path)", json_get(j, "tasks"), groups, COUNT_OF(groups));
-    print_list("actions along the path, by the views that image_index lists",
+    rows_print("turns a session", json_get(j, "turns_a_session"), turns, COUNT_OF(turns));
+    rows_print("tasks (path)", json_get(j, "tasks"), groups, COUNT_OF(groups));
+    rows_print("actions along the path, by the views that image_index lists",
         json_get(j, "actions"), groups, COUNT_OF(groups));
-    print_list("cloud turns that upload nothing, by the views that the dialogue holds",
+    rows_print("cloud turns that upload nothing, by the views that the dialogue holds",
         json_get(j, "cloud_text_only_by_context"), groups, COUNT_OF(groups));
-    print_list("llms (path and fan-out)", json_get(j, "llms"), groups, COUNT_OF(groups));
-    print_list("views along the path", json_get(j, "views"), views, COUNT_OF(views));
+    rows_print("llms (path and fan-out)", json_get(j, "llms"), groups, COUNT_OF(groups));
+    rows_print("views along the path", json_get(j, "views"), views, COUNT_OF(views));
     print_cells(j);
+    static const struct rows_head censoring[] = { { "task", "task", 't' },
+        { "llm", "llm", 't' }, { "asked", "asked", 'i' }, { "censored", "censored", 'i' },
+        { "share", "share", 'p' }, { "turns lost", "turns_lost", 'i' } };
+    rows_print("censored sessions, by the call that was refused for good",
+        json_get(j, "censoring"), censoring, COUNT_OF(censoring));
+    stats_print_space(json_get(j, "space"));
 }
 
 /* ---- the other topics: by llm, by action ---- */
@@ -378,7 +358,7 @@ static enum status build_by_llm(struct topic *t, struct error *err)
 }
 
 static void print_by_llm(
-    const struct json *j, const struct head *heads, size_t n, const char *what)
+    const struct json *j, const struct rows_head *heads, size_t n, const char *what)
 {
     static const struct {
         const char *key, *title;
@@ -387,12 +367,12 @@ static void print_by_llm(
         { "actions", "actions along the path" }, { "tasks", "tasks along the path" } };
     printf("%s: %s\n", json_text(json_get(j, "data"), ""), what);
     for (size_t i = 0; i < COUNT_OF(lists); i++)
-        print_list(lists[i].title, json_get(j, lists[i].key), heads, n);
+        rows_print(lists[i].title, json_get(j, lists[i].key), heads, n);
 }
 
 static void print_latency(const struct json *j)
 {
-    static const struct head heads[] = { { "", "name", 't' }, { "n", "n", 'i' },
+    static const struct rows_head heads[] = { { "", "name", 't' }, { "n", "n", 'i' },
         { "mean", "latency_s", 's' }, { "median", "latency_p50_s", 's' },
         { "90 %", "latency_p90_s", 's' } };
     print_by_llm(j, heads, COUNT_OF(heads), "seconds from request to last byte");
@@ -400,7 +380,7 @@ static void print_latency(const struct json *j)
 
 static void print_cost(const struct json *j)
 {
-    static const struct head heads[] = { { "", "name", 't' }, { "n", "n", 'i' },
+    static const struct rows_head heads[] = { { "", "name", 't' }, { "n", "n", 'i' },
         { "priced", "n_cost", 'i' }, { "mean USD", "cost_usd", 'u' },
         { "sum USD", "cost_sum_usd", 'u' } };
     print_by_llm(j, heads, COUNT_OF(heads), "cost of the answers");
@@ -408,10 +388,15 @@ static void print_cost(const struct json *j)
 
 static void print_scores(const struct json *j)
 {
-    static const struct head heads[] = { { "", "name", 't' }, { "n", "n", 'i' },
+    static const struct rows_head heads[] = { { "", "name", 't' }, { "n", "n", 'i' },
         { "scored", "n_scored", 'i' }, { "score", "score", 'x' },
         { "refusals 0", "score_refused_0", 'x' }, { "refused", "refused", 'p' } };
     print_by_llm(j, heads, COUNT_OF(heads), "response scores, candidate / reference");
+}
+
+static enum status build_drift(struct topic *t, struct error *err)
+{
+    return stats_add_drift(cli_arg(t->cli, 1), &t->kept, t->root, err);
 }
 
 static const struct {
@@ -423,6 +408,7 @@ static const struct {
     { "latency", build_by_llm, print_latency },
     { "cost", build_by_llm, print_cost },
     { "scores", build_by_llm, print_scores },
+    { "drift", build_drift, stats_print_drift },
 };
 
 static enum status find_topic(struct cli *cli, size_t *out, struct error *err)
@@ -435,16 +421,31 @@ static enum status find_topic(struct cli *cli, size_t *out, struct error *err)
     }
     const char *nearest = text_nearest(name, names, COUNT_OF(names));
     return cli_usage(cli, err,
-        "there is no topic '%s'; the topics are coverage, latency, cost and scores%s%s%s",
+        "there is no topic '%s'; the topics are coverage, latency, cost, scores and "
+        "drift%s%s%s",
         name, nearest ? " (did you mean " : "", nearest ? nearest : "",
         nearest ? "?)" : "");
+}
+
+/* --check: the exit status says whether the minima hold. */
+static enum status check_minima(const struct topic *t, struct error *err)
+{
+    if (t->holds < 0)
+        return error_set(err, E_ARG,
+            "%s: only a store with a recipe has minima to be checked", t->data->source);
+    return t->holds
+               ? OK
+               : error_set(err, E_DATA,
+                     "%s: not every minimum of the recipe holds; m4a1 plan %s --fill "
+                     "adds what is missing",
+                     t->data->source, t->data->source);
 }
 
 static enum status run(struct cli *cli, struct error *err)
 {
     size_t at;
-    struct dataset *data;
-    struct topic t = { .cli = cli, .kept = { 1 } };
+    struct dataset *data = NULL;
+    struct topic t = { .cli = cli, .kept = { 1 }, .holds = -1 };
     enum status s = find_topic(cli, &at, err);
     int is_latency = !s && text_equal(topics[at].name, "latency");
     if (is_latency && stats_latency_applies(cli_arg(cli, 1)))
@@ -452,12 +453,16 @@ static enum status run(struct cli *cli, struct error *err)
     if (!s && cli_value(cli, "profile"))
         return cli_usage(cli, err,
             "--profile is of the topic latency, and of a store with measured answers");
-    if (s || (s = cli_int(cli, "thin", 5, 1, 1000000, &t.thin, err)) ||
-        (s = dataset_read_all(cli_arg(cli, 1), &data, err)))
+    if (s || (s = cli_int(cli, "thin", 5, 1, 1000000, &t.thin, err)))
+        return s;
+    int reads_data = topics[at].build != build_drift;
+    if (cli_flag(cli, "check") && topics[at].build != build_coverage)
+        return cli_usage(cli, err, "--check belongs to the topic coverage");
+    if (reads_data && (s = dataset_read_all(cli_arg(cli, 1), &data, err)))
         return s;
     t.data = data;
     t.root = json_keep(&t.kept, json_new_object());
-    json_keep(&t.kept, json_set_text(t.root, "data", data->source));
+    json_keep(&t.kept, json_set_text(t.root, "data", cli_arg(cli, 1)));
     s = topics[at].build(&t, err);
     if (!s && !t.kept.ok)
         s = error_nomem(err, sizeof t);
@@ -466,6 +471,8 @@ static enum status run(struct cli *cli, struct error *err)
     else if (!s)
         topics[at].print(t.root);
     json_free(t.root);
+    if (!s && cli_flag(cli, "check"))
+        s = check_minima(&t, err);
     dataset_free(data);
     return s;
 }
@@ -474,6 +481,7 @@ static const struct cli_option options[] = {
     { "thin", "N", "coverage: a cell with fewer than N rows is thin (default 5)" },
     { "profile", "FILE",
         "latency: also write seconds and USD by action as JSON, for training" },
+    { "check", NULL, "coverage: exit status 1 unless the minima of the recipe hold" },
     { "json", NULL, "print it as JSON" },
     { NULL, NULL, NULL },
 };
@@ -484,19 +492,29 @@ const struct verb verb_stats = {
     .args = "TOPIC DATA",
     .min_args = 2,
     .max_args = 2,
-    .summary = "coverage, latency, cost or scores of a data set",
+    .summary = "coverage, latency, cost, scores or drift of a data set",
     .help =
-        "TOPIC is coverage, latency, cost or scores. DATA is a store, an export folder "
-        "or\n"
-        "an authors' JSON file. Rows without an answer or a score are counted too.\n\n"
+        "TOPIC is coverage, latency, cost, scores or drift. DATA is a store, an export\n"
+        "folder or an authors' JSON file. Rows without an answer or a score are counted "
+        "too.\n\n"
         "coverage shows sessions, tasks and actions, and how often each set of views "
         "was\n"
         "uploaded for each task: where cells are empty or thin, nothing can be learned\n"
         "about that action. Views accumulate: once added they stay in the dialogue, so\n"
-        "\"text only\" often means with the views that are there already.\n\n"
+        "\"text only\" often means with the views that are there already. Of a store "
+        "with "
+        "a\n"
+        "recipe it also shows the state-action space against the recipe's minima\n"
+        "(docs/planning.md), and --check makes that the exit status.\n\n"
         "latency of a store tells measured times by llm and by views: calls at once and\n"
         "one by one, first calls and cold starts each apart.\n\n"
+        "drift compares old answers of a store with those to the same calls asked again\n"
+        "(m4a1 plan --add-llm plans them): scores, refusals, latency, tokens, cost, and "
+        "the\n"
+        "models and fingerprints that servers name.\n\n"
         "  m4a1 stats coverage M4A1.json\n"
+        "  m4a1 stats coverage kitchen.store --check\n"
+        "  m4a1 stats drift kitchen.store\n"
         "  m4a1 stats latency kitchen.store --json\n"
         "  m4a1 stats latency kitchen.store --profile costs.json\n",
     .options = options,

@@ -131,6 +131,8 @@ static enum status add_lists(
         { "cost_usd", 'd' }, { "reserved_usd", 'd' }, { "unpriced", 'i' } };
     static const struct column failures[] = { { "error_class", 't' }, { "attempts", 'i' },
         { "final", 'i' }, { "example", 't' } };
+    static const struct column censoring[] = { { "task", 't' }, { "llm", 't' },
+        { "asked", 'i' }, { "censored", 'i' }, { "share", 'd' }, { "turns_lost", 'i' } };
     static const struct column splits[] = { { "name", 't' }, { "rule", 't' },
         { "train", 'i' }, { "test", 'i' } };
     enum status s = add_rows(store, k, json_keep(k, json_set_array(root, "progress")),
@@ -152,6 +154,18 @@ static enum status add_lists(
             "SELECT error_class, count(*), sum(final), max(error) FROM failure"
             " GROUP BY error_class ORDER BY count(*) DESC",
             failures, COUNT_OF(failures), err);
+    if (!s) // what is missing behind a refused call is not missing at random
+        s = add_rows(store, k, json_keep(k, json_set_array(root, "censoring")),
+            "SELECT k.name, l.name, sum(s.state IN ('done', 'failed')),"
+            " sum(s.state = 'failed'), avg(s.state = 'failed'), sum(CASE WHEN"
+            " s.state = 'failed' THEN (SELECT count(*) FROM turn u WHERE u.session_id ="
+            " t.session_id AND u.position > t.position) ELSE 0 END)"
+            " FROM call c JOIN call_state s USING (call_id) JOIN llm l USING (llm_id)"
+            " JOIN turn t USING (turn_id) JOIN prompt p USING (prompt_id)"
+            " JOIN task k USING (task_id) WHERE c.purpose = 'path'"
+            " AND s.state IN ('done', 'failed') GROUP BY k.name, l.name"
+            " HAVING sum(s.state = 'failed') > 0 ORDER BY k.name, l.name",
+            censoring, COUNT_OF(censoring), err);
     if (!s)
         s = add_rows(store, k, json_keep(k, json_set_array(root, "splits")),
             "SELECT s.name, s.rule, sum(x.part = 'train'), sum(x.part = 'test')"
@@ -273,6 +287,25 @@ static void print_failures(const struct json *list)
     table_free(t);
 }
 
+static void print_censoring(const struct json *list)
+{
+    char n[3][32], share[32];
+    struct table *t = table_new(6);
+    table_row(t, "task", "llm", "asked", "censored", "share", "turns lost");
+    for (const struct json *c = json_first(list); c; c = json_next(c)) {
+        snprintf(
+            share, sizeof share, "%.1f %%", 100 * json_number(json_get(c, "share"), 0));
+        table_row(t, json_text(json_get(c, "task"), ""),
+            json_text(json_get(c, "llm"), ""), figure(c, "asked", n[0]),
+            figure(c, "censored", n[1]), share, figure(c, "turns_lost", n[2]));
+    }
+    if (json_size(list)) {
+        printf("\ncensored sessions, by the path call that was refused for good\n");
+        table_print(t);
+    }
+    table_free(t);
+}
+
 static void print_status(const struct json *j)
 {
     long long answers = number(j, "answers"), simulated = number(j, "simulated_answers");
@@ -289,6 +322,7 @@ static void print_status(const struct json *j)
     print_progress(json_get(j, "progress"));
     print_spent(json_get(j, "spent"));
     print_failures(json_get(j, "failures"));
+    print_censoring(json_get(j, "censoring"));
     const struct json *splits = json_get(j, "splits");
     for (const struct json *c = json_first(splits); c; c = json_next(c))
         printf("%ssplit %s: %s, %lld / %lld sessions\n",

@@ -13,8 +13,9 @@
 #include "m4a1/cli/cli.h"
 
 extern const struct verb verb_annotate, verb_check, verb_collect, verb_demo,
-    verb_evaluate, verb_export, verb_import, verb_ingest, verb_init, verb_plan, verb_show,
-    verb_simulate, verb_split, verb_stats, verb_status, verb_trace, verb_train;
+    verb_evaluate, verb_export, verb_import, verb_ingest, verb_init, verb_plan,
+    verb_rederive, verb_show, verb_simulate, verb_split, verb_stats, verb_status,
+    verb_trace, verb_train;
 
 /* In the order of the data flow. */
 static const struct verb *const verbs[] = {
@@ -29,6 +30,7 @@ static const struct verb *const verbs[] = {
     &verb_status,
     &verb_stats,
     &verb_show,
+    &verb_rederive,
     &verb_check,
     &verb_split,
     &verb_export,

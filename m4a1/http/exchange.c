@@ -19,6 +19,12 @@ const char *http_header(const struct http_request *request, const char *name)
         request->exchange->connection, MHD_HEADER_KIND, name);
 }
 
+const char *http_query(const struct http_request *request, const char *name)
+{
+    return MHD_lookup_connection_value(
+        request->exchange->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
 void http_answer_header(
     struct http_answer *answer, const char *name, const char *fmt, ...)
 {

@@ -30,6 +30,10 @@ struct http_request {
  * the handler runs. */
 const char *http_header(const struct http_request *request, const char *name);
 
+/* The value of an argument of the request's query, decoded; NULL without it.  Valid while
+ * the handler runs. */
+const char *http_query(const struct http_request *request, const char *name);
+
 enum http_ending {
     HTTP_WHOLE, /* the answer is sent to its end */
     HTTP_CUT,   /* the connection is closed after cut_at bytes of the body */
@@ -54,7 +58,7 @@ struct http_answer {
     } * marks;
     size_t n_marks, size_marks;
     struct {
-        char name[40], value[160];
+        char name[48], value[160];
     } headers[HTTP_MAX_HEADERS];
     size_t n_headers;
 };

@@ -65,18 +65,31 @@ static int webp_size(const uint8_t *data, size_t len, int *w, int *h)
     return 0;
 }
 
+const char *picture_type(const uint8_t *data, size_t len)
+{
+    if (len >= 4 && data[0] == 0xff && data[1] == 0xd8)
+        return "image/jpeg";
+    if (len >= 24 && memcmp(data, "\x89PNG\r\n\x1a\n", 8) == 0)
+        return "image/png";
+    if (len >= 10 && (memcmp(data, "GIF87a", 6) == 0 || memcmp(data, "GIF89a", 6) == 0))
+        return "image/gif";
+    if (len >= 12 && memcmp(data, "RIFF", 4) == 0 && memcmp(data + 8, "WEBP", 4) == 0)
+        return "image/webp";
+    return "";
+}
+
 int picture_size(const uint8_t *data, size_t len, int *width_px, int *height_px)
 {
+    const char *type = picture_type(data, len);
     *width_px = *height_px = 0;
-    if (len >= 4 && data[0] == 0xff && data[1] == 0xd8)
-        return jpeg_size(data, len, width_px, height_px);
-    if (len >= 24 && memcmp(data, "\x89PNG\r\n\x1a\n", 8) == 0)
+    switch (*type ? type[6] : 0) { /* behind "image/" */
+    case 'j': return jpeg_size(data, len, width_px, height_px);
+    case 'p':
         return memcmp(data + 12, "IHDR", 4) == 0 &&
                found(big16(data + 16) << 16 | big16(data + 18),
                    big16(data + 20) << 16 | big16(data + 22), width_px, height_px);
-    if (len >= 10 && (memcmp(data, "GIF87a", 6) == 0 || memcmp(data, "GIF89a", 6) == 0))
-        return found(little16(data + 6), little16(data + 8), width_px, height_px);
-    if (len >= 12 && memcmp(data, "RIFF", 4) == 0 && memcmp(data + 8, "WEBP", 4) == 0)
-        return webp_size(data, len, width_px, height_px);
-    return 0;
+    case 'g': return found(little16(data + 6), little16(data + 8), width_px, height_px);
+    case 'w': return webp_size(data, len, width_px, height_px);
+    default: return 0;
+    }
 }

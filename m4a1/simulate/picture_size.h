@@ -11,4 +11,7 @@
  * bytes are none of these, end before the size, or say a size of 0. */
 int picture_size(const uint8_t *data, size_t len, int *width_px, int *height_px);
 
+/* The media type that the first bytes stand for, like "image/png"; "" for none. */
+const char *picture_type(const uint8_t *data, size_t len);
+
 #endif

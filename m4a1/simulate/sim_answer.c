@@ -54,7 +54,7 @@ double sim_task_gain(uint64_t seed, const char *task)
     return needs_of(seed, task).gain;
 }
 
-static int seen_before(const struct chat_request *request, size_t i)
+static int seen_before(const struct sim_request *request, size_t i)
 {
     for (size_t k = 0; k < i; k++)
         if (text_equal(request->images[k].hash, request->images[i].hash))
@@ -117,7 +117,7 @@ static const char *view_named(const struct recipe *recipe, const char *label)
 
 static void views_say(const struct sim_ask *ask, struct buffer *out)
 {
-    const struct chat_request *request = ask->request;
+    const struct sim_request *request = ask->request;
     if (!request->n_images) {
         (void)buffer_add_str(out, "No view was given, so this rests on the words alone.");
         return;
@@ -160,9 +160,9 @@ static void topic_find(const char *question, char *topic, size_t size)
  * that llms that see the same scene speak of the same things. */
 static void scene_rng(const struct sim_ask *ask, struct rng *rng)
 {
-    const struct chat_request *request = ask->request;
+    const struct sim_request *request = ask->request;
     sim_rng_named(rng, ask->seed, "scene",
-        request->n_images ? request->images[0].hash : chat_request_question(request), "");
+        request->n_images ? request->images[0].hash : sim_request_question(request), "");
 }
 
 int sim_answer(const struct sim_ask *ask, struct buffer *out)
@@ -175,7 +175,7 @@ int sim_answer(const struct sim_ask *ask, struct buffer *out)
         return 1;
     }
     scene_rng(ask, &scene);
-    topic_find(chat_request_question(ask->request), topic, sizeof topic);
+    topic_find(sim_request_question(ask->request), topic, sizeof topic);
     phrases_answer(&rng, &scene, ask->task, topic, out);
     /* Larger llms talk longer. */
     uint64_t n_more = rng_below(&rng, ask->role == LLM_LOCAL ? 2 : 4);

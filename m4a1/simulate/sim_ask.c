@@ -16,6 +16,18 @@ static unsigned roles_of(const struct recipe *recipe, const char *model)
     return roles;
 }
 
+const char *sim_model_find(const struct recipe *recipe, const char *model)
+{
+    for (size_t i = 0; i < recipe->n_llms; i++)
+        if (text_equal(recipe->llms[i].model, model))
+            return model;
+    for (size_t i = 0; i < recipe->n_llms; i++)
+        if (text_equal(
+                json_text(json_get(recipe->llms[i].options, "deployment"), NULL), model))
+            return recipe->llms[i].model;
+    return model;
+}
+
 /* The longest prompt that occurs in text wins, so that one prompt may begin another. */
 static const char *task_of(const struct recipe *recipe, const char *text)
 {
@@ -33,9 +45,9 @@ static const char *task_of(const struct recipe *recipe, const char *text)
 }
 
 int sim_ask_init(struct sim_ask *ask, uint64_t seed, const struct recipe *recipe,
-    const struct chat_request *request)
+    const struct sim_request *request)
 {
-    const char *question = chat_request_question(request);
+    const char *question = sim_request_question(request);
     unsigned roles = roles_of(recipe, request->model);
     *ask = (struct sim_ask) { seed, recipe, request, LLM_LOCAL, NULL };
     if (!roles)

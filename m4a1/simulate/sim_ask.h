@@ -4,13 +4,13 @@
 
 #include <stdint.h>
 #include "m4a1/base/random.h"
-#include "m4a1/simulate/chat_request.h"
+#include "m4a1/simulate/sim_request.h"
 #include "schema/recipe.h"
 
 struct sim_ask {
     uint64_t seed;
     const struct recipe *recipe;
-    const struct chat_request *request;
+    const struct sim_request *request;
     enum llm_role role;
     const char *task; /* of the prompt found in the last user message; NULL = none */
 };
@@ -19,7 +19,11 @@ struct sim_ask {
  * model with several roles is a judge where the text has the marks of a judge's
  * request, else the first of local, cloud and reference that it has. */
 int sim_ask_init(struct sim_ask *ask, uint64_t seed, const struct recipe *recipe,
-    const struct chat_request *request);
+    const struct sim_request *request);
+
+/* The model behind a name that a request asks for: the name itself, or the model of an llm
+ * whose option "deployment" has it (Azure).  The name where nothing is known of it. */
+const char *sim_model_find(const struct recipe *recipe, const char *model);
 
 /* A generator that depends on the seed, what it is for, and the request alone. */
 void sim_rng(

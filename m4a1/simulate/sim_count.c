@@ -10,6 +10,7 @@
 struct tally {
     int64_t seen, answered, in_flight, peak_in_flight;
     int64_t prompt_tokens, completion_tokens;
+    int64_t answer_ns; /* of answers, at time scale 1 */
 };
 
 struct slot {
@@ -59,11 +60,11 @@ void count_free(struct sim_count *count)
     free(count);
 }
 
-/* --- notes: kind in the lowest 3 bits, fault in the next 4, 1 + llm above --- */
+/* --- notes: kind in the lowest 3 bits, fault in the next 5, 1 + llm above --- */
 
 static size_t note_llm(const void *note) /* 0 = none */
 {
-    return (size_t)((uintptr_t)note >> 7);
+    return (size_t)((uintptr_t)note >> 8);
 }
 
 static size_t llm_of_model(const struct recipe *recipe, const char *model)
@@ -89,19 +90,19 @@ void *count_begin(struct sim_count *count, const char *model)
     if (llm)
         tally_begin(&count->llms[llm - 1]);
     pthread_mutex_unlock(&count->lock);
-    return (void *)((uintptr_t)llm << 7 | COUNT_INVALID);
+    return (void *)((uintptr_t)llm << 8 | COUNT_INVALID);
 }
 
 void *count_note(void *note, enum count_kind kind, enum sim_fault fault)
 {
     return (
-        void *)((uintptr_t)note_llm(note) << 7 | (uintptr_t)fault << 3 | (uintptr_t)kind);
+        void *)((uintptr_t)note_llm(note) << 8 | (uintptr_t)fault << 3 | (uintptr_t)kind);
 }
 
 void count_done(struct sim_count *count, void *note, enum http_outcome outcome)
 {
     enum count_kind kind = (enum count_kind)((uintptr_t)note & 7);
-    enum sim_fault fault = (enum sim_fault)((uintptr_t)note >> 3 & 15);
+    enum sim_fault fault = (enum sim_fault)((uintptr_t)note >> 3 & 31);
     size_t llm = note_llm(note);
     if (!note)
         return;
@@ -127,17 +128,20 @@ void count_done(struct sim_count *count, void *note, enum http_outcome outcome)
     pthread_mutex_unlock(&count->lock);
 }
 
-void count_tokens(
-    struct sim_count *count, void *note, int64_t prompt_tokens, int64_t completion_tokens)
+static void tally_bill(struct tally *tally, const struct sim_bill *bill)
+{
+    tally->prompt_tokens += bill->prompt_tokens;
+    tally->completion_tokens += bill->completion_tokens;
+    tally->answer_ns += bill->answer_ns;
+}
+
+void count_bill(struct sim_count *count, void *note, const struct sim_bill *bill)
 {
     size_t llm = note_llm(note);
     pthread_mutex_lock(&count->lock);
-    count->all.prompt_tokens += prompt_tokens;
-    count->all.completion_tokens += completion_tokens;
-    if (llm) {
-        count->llms[llm - 1].prompt_tokens += prompt_tokens;
-        count->llms[llm - 1].completion_tokens += completion_tokens;
-    }
+    tally_bill(&count->all, bill);
+    if (llm)
+        tally_bill(&count->llms[llm - 1], bill);
     pthread_mutex_unlock(&count->lock);
 }
 
@@ -202,6 +206,7 @@ static void tally_json(const struct tally *tally, struct json *object)
     json_set_int(object, "peak_in_flight", tally->peak_in_flight);
     json_set_int(object, "prompt_tokens", tally->prompt_tokens);
     json_set_int(object, "completion_tokens", tally->completion_tokens);
+    json_set_number(object, "answer_s", (double)tally->answer_ns / 1e9);
 }
 
 static void models_json(const struct sim_count *count, struct json *object)

@@ -26,8 +26,8 @@ enum count_kind { COUNT_ANSWER = 1, COUNT_REFUSAL, COUNT_INVALID, COUNT_FAULT };
  * Returns the note for http_answer, which count_done() reads. */
 void *count_begin(struct sim_count *count, const char *model);
 
-/* The same for the note's final kind; fault matters for COUNT_FAULT (and
- * FAULT_UNPARSABLE for COUNT_ANSWER). */
+/* The same for the note's final kind; fault matters for COUNT_FAULT, and
+ * for COUNT_ANSWER where sim_fault_answers(). */
 void *count_note(void *note, enum count_kind kind, enum sim_fault fault);
 
 /* The request is over. */
@@ -36,9 +36,11 @@ void count_done(struct sim_count *count, void *note, enum http_outcome outcome);
 /* How often the request with this identity has been seen, this time included. */
 uint64_t count_seen(struct sim_count *count, const char *identity);
 
-/* Add tokens billed by an answer. */
-void count_tokens(struct sim_count *count, void *note, int64_t prompt_tokens,
-    int64_t completion_tokens);
+/* What an answer is billed, and how long it takes at time scale 1. */
+struct sim_bill {
+    int64_t prompt_tokens, completion_tokens, answer_ns;
+};
+void count_bill(struct sim_count *count, void *note, const struct sim_bill *bill);
 
 /* Put "requests", "faults", "refusals" and "models" into object. */
 void count_json(struct sim_count *count, struct json *object);

@@ -95,7 +95,7 @@ void sim_judge_reply(const struct sim_ask *ask, int unparsable, struct buffer *o
         (void)buffer_add_str(out, prose[rng_below(&rng, 3)]);
         return;
     }
-    sim_judge_read(chat_request_question(ask->request), &candidate, &reference);
+    sim_judge_read(sim_request_question(ask->request), &candidate, &reference);
     int first = score_draw(&rng, candidate);
     int second = score_draw(&rng, reference);
     (void)buffer_printf(out, "{\"candidate\": %d, \"reference\": %d}", first, second);

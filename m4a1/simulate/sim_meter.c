@@ -30,13 +30,13 @@ int64_t meter_image_tokens(int width_px, int height_px, int low_detail)
 }
 
 /* Tokens of the first n messages. */
-static int64_t messages_tokens(const struct chat_request *request, size_t n)
+static int64_t messages_tokens(const struct sim_request *request, size_t n)
 {
     int64_t tokens = 0;
     size_t image = 0;
     for (size_t i = 0; i < n; i++) {
-        const struct chat_message *message = &request->messages[i];
-        tokens += 4 + meter_text_tokens(message->text ? strlen(message->text) : 0);
+        const struct sim_message *message = &request->messages[i];
+        tokens += 4 + meter_text_tokens(message->text.len);
         for (size_t k = 0; k < message->n_images; k++, image++)
             tokens += meter_image_tokens(request->images[image].width_px,
                 request->images[image].height_px, request->images[image].low_detail);
@@ -44,14 +44,14 @@ static int64_t messages_tokens(const struct chat_request *request, size_t n)
     return tokens;
 }
 
-int64_t meter_prompt_tokens(const struct chat_request *request)
+int64_t meter_prompt_tokens(const struct sim_request *request)
 {
     return 3 + messages_tokens(request, request->n_messages);
 }
 
 int64_t meter_cached_tokens(const struct sim_ask *ask)
 {
-    const struct chat_request *request = ask->request;
+    const struct sim_request *request = ask->request;
     size_t n = request->n_messages;
     struct rng rng;
     while (n && !text_equal(request->messages[n - 1].role, "assistant"))
@@ -63,8 +63,7 @@ int64_t meter_cached_tokens(const struct sim_ask *ask)
     return rng_uniform(&rng) < 0.5 ? history / CACHE_STEP * CACHE_STEP : 0;
 }
 
-struct sim_pace meter_pace(
-    const struct sim_ask *ask, int64_t prompt_tokens, double time_scale)
+struct sim_pace meter_pace(const struct sim_ask *ask, int64_t prompt_tokens)
 {
     static const struct {
         double constant_s, prompt_token_s, image_s, tokens_per_s;
@@ -80,6 +79,6 @@ struct sim_pace meter_pace(
                      roles[ask->role].prompt_token_s * (double)prompt_tokens +
                      roles[ask->role].image_s * (double)ask->request->n_images;
     first_s *= exp(0.15 * rng_normal(&rng));
-    return (struct sim_pace) { (int64_t)(1e9 * first_s * time_scale),
-        (int64_t)(1e9 / roles[ask->role].tokens_per_s * time_scale) };
+    return (struct sim_pace) { (int64_t)(1e9 * first_s),
+        (int64_t)(1e9 / roles[ask->role].tokens_per_s) };
 }

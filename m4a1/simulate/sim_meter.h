@@ -15,7 +15,7 @@
 
 int64_t meter_text_tokens(size_t n_bytes);
 int64_t meter_image_tokens(int width_px, int height_px, int low_detail);
-int64_t meter_prompt_tokens(const struct chat_request *request);
+int64_t meter_prompt_tokens(const struct sim_request *request);
 
 /* The share of the prompt said to come from a cache: 0 for local llms; else, for half
  * of the requests whose history up to the last assistant message has 1024 tokens or
@@ -28,9 +28,7 @@ struct sim_pace {
 };
 
 /* The latency model: first token = a constant + a time per prompt token + a time per
- * image, times a jitter exp(0.15 z); then tokens at the role's rate.  All times
- * time_scale. */
-struct sim_pace meter_pace(
-    const struct sim_ask *ask, int64_t prompt_tokens, double time_scale);
+ * image, times a jitter exp(0.15 z); then tokens at the role's rate. */
+struct sim_pace meter_pace(const struct sim_ask *ask, int64_t prompt_tokens);
 
 #endif

@@ -1,4 +1,4 @@
-/* simulate.h - the simulated LLM server: OpenAI Chat Completions over real HTTP.
+/* simulate.h - the simulated LLM server: every protocol of the collectors, over real HTTP.
  *
  * Answers depend on the seed and the request alone, faults on how often it was seen,
  * too; docs/simulator.md tells the rules.  Nothing is ever fetched or written. */
@@ -19,6 +19,7 @@ struct simulate_options {
     uint64_t seed;
     double time_scale;        /* all latencies times this, at least 0 */
     double fault_probability; /* [0, 1] */
+    unsigned fault_kinds; /* a set of sim_fault_kinds(); 0 = those that retries cure */
 };
 
 struct simulator;

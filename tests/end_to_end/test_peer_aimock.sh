@@ -74,7 +74,7 @@ for protocol in "${speak[@]}"; do
             "$(jq --arg m "$name" '[.[] | select(.body.model == $m)] | length' "$WORK/journal.json")" 3
         jq -r --arg m "$name" '[.[] | select(.body.model == $m)] | last | .body.messages[] |
             .role + ":" + (.content | if type == "string" then . else
-                ([.[] | select(.type == "text") | .text] | join(" ")) end)' \
+                ([.[] | select(.type == "text") | .text] | join(" ")) end | gsub("\n"; " "))' \
             "$WORK/journal.json" | sed 's/ *View [a-z_]*://g' >"$WORK/said"
         check_equal "$name: roles of the last one" \
             "$(grep -oE '^(system|user|assistant)' "$WORK/said" | tr '\n' ' ')" \

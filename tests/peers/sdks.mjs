@@ -15,6 +15,7 @@ import { GoogleGenAI } from '@google/genai';
 import { Ollama } from 'ollama';
 import { Mistral } from '@mistralai/mistralai';
 import { BedrockRuntimeClient, ConverseCommand, ConverseStreamCommand } from '@aws-sdk/client-bedrock-runtime';
+import { NodeHttpHandler } from '@smithy/node-http-handler'; // comes with it
 import { answerText, startCapture } from './capture.mjs';
 import { protocols } from './protocols.mjs';
 import { llm, systemPrompt, writeCase } from './recipe.mjs';
@@ -176,14 +177,16 @@ const clients = {
       return { role: m.role, content: text, ...(pictures.length ? { images: pictures } : {}) };
     };
     return async (model, turn, stream) => {
-      const made = await client.chat({ model, stream, options: protocols.ollama.parameters,
+      // A prompt that is too long is to be an error for both.
+      const made = await client.chat({ model, stream, truncate: false, options: protocols.ollama.parameters,
         messages: [{ role: 'system', content: systemPrompt }, ...dialogue(turn).map(message)] });
       return stream ? drain(made) : made;
     };
   },
   'bedrock-converse': (url) => {
     process.env.AWS_BEARER_TOKEN_BEDROCK = key;
-    const client = new BedrockRuntimeClient({ region: 'us-east-1', endpoint: url, maxAttempts: 1 });
+    // It speaks HTTP/2 unless it is told not to.
+    const client = new BedrockRuntimeClient({ region: 'us-east-1', endpoint: url, maxAttempts: 1, requestHandler: new NodeHttpHandler() });
     const parts = (m) => m.text ? [{ text: m.text }] : m.parts.map((p) => p.view
       ? { image: { format: 'jpeg', source: { bytes: image(p.view) } } } : { text: p.text });
     return async (modelId, turn, stream) => {

@@ -20,18 +20,25 @@ const char *sim_prompt(const struct recipe *recipe, const char *task)
     return NULL;
 }
 
+int sim_case_read(
+    const char *body, size_t len, struct sim_request *out, struct sim_error *error)
+{
+    const struct sim_route route = { "", 0 };
+    return sim_protocol_read(&sim_openai_chat, &route, NULL, body, len, out, error);
+}
+
 int sim_case_open(
     struct sim_case *c, uint64_t seed, const struct recipe *recipe, char *body)
 {
-    struct chat_error error;
+    struct sim_error error;
     memset(c, 0, sizeof *c);
     c->body = body;
-    return body && chat_request_parse(body, strlen(body), &c->request, &error) &&
+    return body && sim_case_read(body, strlen(body), &c->request, &error) &&
            sim_ask_init(&c->ask, seed, recipe, &c->request);
 }
 
 void sim_case_close(struct sim_case *c)
 {
-    chat_request_release(&c->request);
+    sim_request_release(&c->request);
     free(c->body);
 }

@@ -13,6 +13,12 @@
 #include "tests/support/chat_body.h"
 #include "tests/support/sim_case.h"
 
+/* Seven kinds, two of which need something that not each request has. */
+#define KINDS                                                                            \
+    (FAULT_BIT(FAULT_RATE_LIMIT) | FAULT_BIT(FAULT_SERVER_ERROR) |                       \
+        FAULT_BIT(FAULT_DROPPED) | FAULT_BIT(FAULT_CUT) | FAULT_BIT(FAULT_QUOTA) |       \
+        FAULT_BIT(FAULT_NO_END) | FAULT_BIT(FAULT_UNPARSABLE))
+
 static void faults_have_their_probability(void **state)
 {
     (void)state;
@@ -24,23 +30,51 @@ static void faults_have_their_probability(void **state)
         assert_true(sim_case_open(&c, 1, recipe, chat_body(CHAT_CLOUD, "x", i, 1, "")));
         assert_true(
             sim_case_open(&judge, 1, recipe, chat_body(CHAT_JUDGE, "x", i, 1, "")));
-        kinds[sim_fault_draw(&c.ask, 0.3, 1)]++;
-        n_judge_kinds[sim_fault_draw(&judge.ask, 1, 1)]++;
-        assert_int_equal(sim_fault_draw(&c.ask, 0, 1), FAULT_NONE);
-        assert_int_not_equal(sim_fault_draw(&c.ask, 1, FAULT_TIMES), FAULT_NONE);
-        assert_int_equal(sim_fault_draw(&c.ask, 1, FAULT_TIMES + 1), FAULT_NONE);
-        assert_int_not_equal(sim_fault_draw(&judge.ask, 1, 2), FAULT_UNPARSABLE);
+        kinds[sim_fault_draw(&c.ask, 0.3, KINDS, 1)]++;
+        n_judge_kinds[sim_fault_draw(&judge.ask, 1, KINDS, 1)]++;
+        assert_int_equal(sim_fault_draw(&c.ask, 0, KINDS, 1), FAULT_NONE);
+        assert_int_not_equal(sim_fault_draw(&c.ask, 1, KINDS, FAULT_TIMES), FAULT_NONE);
+        assert_int_equal(sim_fault_draw(&c.ask, 1, KINDS, FAULT_TIMES + 1), FAULT_NONE);
+        assert_int_not_equal(sim_fault_draw(&judge.ask, 1, KINDS, 2), FAULT_UNPARSABLE);
         sim_case_close(&c);
         sim_case_close(&judge);
     }
     assert_in_range(kinds[FAULT_NONE], 0.66 * N, 0.74 * N);
     assert_int_equal(kinds[FAULT_UNPARSABLE], 0);
     assert_int_equal(n_judge_kinds[FAULT_NONE], 0);
-    for (int k = FAULT_RATE_LIMIT; k <= FAULT_MALFORMED; k++)
-        assert_in_range(kinds[k], 0.03 * N, 0.07 * N);
-    for (int k = FAULT_RATE_LIMIT; k <= FAULT_UNPARSABLE; k++)
-        assert_in_range(n_judge_kinds[k], 0.1 * N, 0.19 * N);
+    for (int k = 1; k < N_FAULTS; k++) {
+        int possible = (KINDS & FAULT_BIT(k)) && k != FAULT_NO_END;
+        if (possible && k != FAULT_UNPARSABLE)
+            assert_in_range(kinds[k], 0.04 * N, 0.08 * N);
+        else
+            assert_int_equal(kinds[k], 0);
+        if (possible)
+            assert_in_range(n_judge_kinds[k], 0.13 * N, 0.21 * N);
+        else
+            assert_int_equal(n_judge_kinds[k], 0);
+    }
     recipe_free(recipe);
+}
+
+static void kinds_are_named(void **state)
+{
+    (void)state;
+    struct error err = ERROR_INIT;
+    unsigned kinds;
+    assert_int_equal(sim_fault_kinds("quota,no_usage", &kinds, &err), OK);
+    assert_int_equal(kinds, FAULT_BIT(FAULT_QUOTA) | FAULT_BIT(FAULT_NO_USAGE));
+    for (int k = 1; k < N_FAULTS; k++) {
+        assert_int_equal(sim_fault_kinds(sim_fault_names[k], &kinds, NULL), OK);
+        assert_int_equal(kinds, FAULT_BIT(k));
+        assert_int_equal(sim_fault_answers((enum sim_fault)k), k >= FAULT_UNPARSABLE);
+    }
+    assert_int_equal(sim_fault_kinds("cut,droped", &kinds, &err), E_ARG);
+    assert_non_null(strstr(err.msg, "\"dropped\""));
+    assert_int_equal(sim_fault_kinds("none", &kinds, NULL), E_ARG);
+    assert_int_equal(sim_fault_kinds("", &kinds, NULL), E_ARG);
+    assert_int_equal(FAULT_DEFAULT & (FAULT_BIT(FAULT_QUOTA) | FAULT_BIT(FAULT_PAYMENT) |
+                                         FAULT_BIT(FAULT_NO_USAGE)),
+        0);
 }
 
 static void requests_are_recognised(void **state)
@@ -87,7 +121,8 @@ static void outcomes_add_up(void **state)
     notes[2] = count_note(notes[2], COUNT_ANSWER, FAULT_UNPARSABLE);
     notes[3] = count_note(notes[3], COUNT_FAULT, FAULT_CUT);
     notes[4] = count_note(notes[4], COUNT_ANSWER, FAULT_NONE);
-    count_tokens(count, notes[0], 100, 20);
+    const struct sim_bill bill = { 100, 20, 1500000000 };
+    count_bill(count, notes[0], &bill);
     for (int i = 0; i < 4; i++)
         count_done(count, notes[i], i == 3 ? HTTP_BROKEN : HTTP_SENT);
     count_done(count, notes[4], HTTP_GONE);
@@ -111,6 +146,8 @@ static void outcomes_add_up(void **state)
     assert_int_equal(figure(models, CHAT_CLOUD, "answered"), 3);
     assert_int_equal(figure(models, CHAT_CLOUD, "in_flight"), 1);
     assert_int_equal(figure(models, CHAT_CLOUD, "prompt_tokens"), 100);
+    assert_true(
+        json_number(json_get(json_get(models, CHAT_CLOUD), "answer_s"), 0) == 1.5);
     assert_int_equal(figure(models, CHAT_LOCAL, "seen"), 0);
     json_free(root);
     count_free(count);
@@ -121,6 +158,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(faults_have_their_probability),
+        cmocka_unit_test(kinds_are_named),
         cmocka_unit_test(requests_are_recognised),
         cmocka_unit_test(outcomes_add_up),
     };

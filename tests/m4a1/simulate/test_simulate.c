@@ -38,11 +38,19 @@ static int close_recipe(void **state)
     return 0;
 }
 
+/* The kinds that are told apart below. */
+#define KINDS                                                                            \
+    (FAULT_BIT(FAULT_RATE_LIMIT) | FAULT_BIT(FAULT_SERVER_ERROR) |                       \
+        FAULT_BIT(FAULT_UNAVAILABLE) | FAULT_BIT(FAULT_DROPPED) | FAULT_BIT(FAULT_CUT) | \
+        FAULT_BIT(FAULT_MALFORMED) | FAULT_BIT(FAULT_UNPARSABLE))
+
 static struct simulator *start(double time_scale, double faults)
 {
-    struct simulate_options options = {
-        .recipe = recipe, .seed = 1, .time_scale = time_scale, .fault_probability = faults
-    };
+    struct simulate_options options = { .recipe = recipe,
+        .seed = 1,
+        .time_scale = time_scale,
+        .fault_probability = faults,
+        .fault_kinds = KINDS };
     struct simulator *sim;
     struct error err = ERROR_INIT;
     if (simulate_start(&options, &sim, &err) != OK)

@@ -1,4 +1,4 @@
-/* test_chat_request.c - what is read from a request, and how bad ones are refused. */
+/* test_sim_openai_chat.c - what is read from a chat completion, and how bad ones are refused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "m4a1/base/text.h"
-#include "m4a1/simulate/chat_request.h"
 #include "tests/support/chat_body.h"
+#include "tests/support/sim_case.h"
 
 #define USER(content) "\"messages\":[{\"role\":\"user\",\"content\":" content "}]}"
 #define PART(part) "{\"model\":\"m\"," USER("[" part "]")
@@ -18,12 +18,12 @@
 static void a_good_request_is_read(void **state)
 {
     (void)state;
-    struct chat_request request;
-    struct chat_error error;
+    struct sim_request request;
+    struct sim_error error;
     char *body = chat_body(CHAT_CLOUD, "What is “here”?", 7, 2,
         "\"stream\":true,\"stream_options\":{\"include_usage\":true},"
         "\"max_completion_tokens\":64,\"temperature\":0.2,\"reasoning_effort\":\"low\",");
-    if (!chat_request_parse(body, strlen(body), &request, &error))
+    if (!sim_case_read(body, strlen(body), &request, &error))
         fail_msg("%s", error.message);
     assert_string_equal(request.model, CHAT_CLOUD);
     assert_true(request.stream && request.include_usage);
@@ -35,20 +35,20 @@ static void a_good_request_is_read(void **state)
     assert_int_equal(request.images[0].height_px, 512);
     assert_string_equal(request.images[1].label, "View side:");
     assert_string_not_equal(request.images[0].hash, request.images[1].hash);
-    assert_string_equal(chat_request_question(&request),
+    assert_string_equal(sim_request_question(&request),
         "View first_person:\nView side:\nWhat is “here”?");
-    chat_request_release(&request);
+    sim_request_release(&request);
     free(body);
 }
 
 static void identity_of(const char *body, char out[HASH_HEX])
 {
-    struct chat_request request;
-    struct chat_error error;
-    if (!chat_request_parse(body, strlen(body), &request, &error))
+    struct sim_request request;
+    struct sim_error error;
+    if (!sim_case_read(body, strlen(body), &request, &error))
         fail_msg("%s: %s", body, error.message);
     memcpy(out, request.identity, HASH_HEX);
-    chat_request_release(&request);
+    sim_request_release(&request);
 }
 
 static void identity_is_what_can_change_an_answer(void **state)
@@ -143,9 +143,9 @@ static void bad_requests_are_refused(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
-        struct chat_request request;
-        struct chat_error error;
-        if (chat_request_parse(bad[i].body, strlen(bad[i].body), &request, &error))
+        struct sim_request request;
+        struct sim_error error;
+        if (sim_case_read(bad[i].body, strlen(bad[i].body), &request, &error))
             fail_msg("accepted: %s", bad[i].body);
         if (error.status != 400 || strcmp(error.param, bad[i].param) != 0 ||
             strcmp(error.code, bad[i].code) != 0)
@@ -153,14 +153,14 @@ static void bad_requests_are_refused(void **state)
                 error.param, error.code);
         assert_string_equal(error.type, "invalid_request_error");
         assert_true(strlen(error.message) > 10);
-        chat_request_release(&request);
+        sim_request_release(&request);
     }
 }
 
 static void errors_have_the_published_form(void **state)
 {
     (void)state;
-    struct chat_error error;
+    struct sim_error error;
     struct buffer text;
     struct json *root;
     buffer_init(&text, 4096);
@@ -168,8 +168,10 @@ static void errors_have_the_published_form(void **state)
     char name[600];
     for (size_t i = 0; i + 2 < sizeof name; i += 2)
         memcpy(name + i, "é", 3);
-    chat_refuse(&error, 400, "", "p", "x%s", name);
-    assert_int_equal(chat_error_print(&error, &text, NULL), OK);
+    sim_refuse(&error, 400, "", "p", "x%s", name);
+    struct json *made = sim_openai_error(&error, "");
+    assert_int_equal(json_print(made, JSON_COMPACT, &text, NULL), OK);
+    json_free(made);
     assert_int_equal(json_parse(text.data, text.len, "error", 0, &root, NULL), OK);
     const struct json *body = json_get(root, "error");
     assert_int_equal(json_size(body), 4);

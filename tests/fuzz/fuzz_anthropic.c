@@ -1,0 +1,9 @@
+/* fuzz_anthropic.c - any bytes as what Anthropic sent back; see fuzz_answer.h. */
+#include "tests/fuzz/fuzz_answer.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    return fuzz_answer(&protocol_anthropic, data, len);
+}

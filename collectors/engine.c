@@ -246,8 +246,11 @@ static enum status make_lanes(struct engine *e, const int *used, struct error *e
 static enum status prepare(struct engine *e, struct error *err)
 {
     const struct engine_options *o = e->o;
-    struct preflight_rules rules = { &e->scope, o->simulator_url != NULL,
-        o->allow_unpriced, o->max_usd >= 0 };
+    struct preflight_rules rules = { .scope = &e->scope,
+        .is_simulated = o->simulator_url != NULL,
+        .is_rehearsal = o->is_rehearsal,
+        .allow_unpriced = o->allow_unpriced,
+        .has_cap = o->max_usd >= 0 };
     e->cap_pusd = o->max_usd < 0 ? -1 : (int64_t)(o->max_usd * 1e12);
     enum status s = ledger_recover(e->store, &e->result->n_recovered, err);
     if (s == OK)

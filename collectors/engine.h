@@ -33,6 +33,7 @@ struct engine_options {
     int retry_failed;          /* ask calls again that failed for good */
     int allow_unpriced;        /* llms without a price count nothing */
     const char *simulator_url; /* every call goes there, without keys */
+    int is_rehearsal; /* the store is a copy: simulated answers may stand beside real */
     const volatile sig_atomic_t
         *interrupted; /* 1: finish what is in flight; 2: give up */
     double grace_s;   /* how long a stopped run waits for what is in flight */

@@ -10,6 +10,7 @@
 struct preflight_rules {
     const struct ready_rules *scope;
     int is_simulated;   /* no addresses and keys are needed */
+    int is_rehearsal;   /* in a copy that is thrown away, so answers may mix */
     int allow_unpriced; /* llms without a price may be used; they count nothing */
     int has_cap;        /* so an answer's length must have a bound where it costs */
 };

@@ -4,9 +4,11 @@
 
 #include "m4a1/base/text.h"
 #include "m4a1/cli/collecting.h"
+#include "m4a1/cli/rehearse.h"
 
 static const struct cli_option options[] = {
     COLLECTING_OPTIONS,
+    REHEARSE_OPTIONS,
     { "limit", "N", "stop after N attempts" },
     { "purpose", "P",
         "only calls of this purpose: path, fan_out, reference, ... (default: those "
@@ -76,9 +78,11 @@ static enum status read_shard(
     return OK;
 }
 
-static enum status print_summary(struct cli *cli, const struct engine_result *r,
-    const struct engine_options *o, struct error *err)
+static enum status print_summary(struct cli *cli, struct rehearsal *rehearsal,
+    const struct engine_result *r, const struct engine_options *o, struct error *err)
 {
+    if (rehearsal)
+        return rehearse_print(cli, rehearsal, r, err);
     if (!cli_flag(cli, "json")) {
         collecting_print(r, o, "collect", cli_arg(cli, 0));
         return OK;
@@ -97,7 +101,8 @@ static enum status run(struct cli *cli, struct error *err)
     struct engine_result r = { 0 };
     struct store *store = NULL;
     const char *purpose = NULL;
-    enum status s = store_open(cli_arg(cli, 0), STORE_WRITE, &store, err);
+    struct rehearsal *rehearsal = NULL;
+    enum status s = rehearse_open(cli, &rehearsal, &store, err);
     if (!s)
         s = collecting_options(cli, store, &o, err);
     if (!s)
@@ -110,20 +115,21 @@ static enum status run(struct cli *cli, struct error *err)
         s = read_shard(cli, &o, err);
     if (s) {
         store_close(store);
-        return s;
+        return rehearse_close(rehearsal, s, err);
     }
+    rehearse_options(rehearsal, &o);
     o.progress = cli_progress(cli, "collecting answers", 0);
     s = engine_run(store, &o, &r, err);
     progress_free(o.progress);
     store_close(store);
     if (s == OK || s == E_PARTIAL || s == E_INTERRUPTED) {
         struct error why = ERROR_INIT;
-        enum status printed = print_summary(cli, &r, &o, &why);
+        enum status printed = print_summary(cli, rehearsal, &r, &o, &why);
         if (printed)
             s = error_set(err, printed, "%s", why.msg);
     }
     engine_result_release(&r);
-    return s;
+    return rehearse_close(rehearsal, s, err);
 }
 
 const struct verb verb_collect = {
@@ -149,8 +155,10 @@ const struct verb verb_collect = {
         "  m4a1 collect study.m4a1 --for 8h            done before the morning\n"
         "  m4a1 collect study.m4a1 --timing isolated --limit 200   latencies without "
         "load\n"
-        "  m4a1 collect study.m4a1 --simulator http://127.0.0.1:8089   a rehearsal,\n"
-        "                                    free of charge; its rows say simulated\n"
+        "  m4a1 collect study.m4a1 --rehearse          the same with simulated answers,\n"
+        "                                    in a copy: calls, tokens, dollars, hours\n"
+        "  m4a1 collect study.m4a1 --simulator http://127.0.0.1:8089   into the store,\n"
+        "                                    from m4a1 simulate; its rows say simulated\n"
         "\n"
         "Exit status: 0 all calls have an answer, 3 some have none, 130 interrupted.\n",
     .options = options,

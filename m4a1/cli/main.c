@@ -12,7 +12,7 @@
 #include "m4a1/cli/arguments.h"
 #include "m4a1/cli/cli.h"
 
-extern const struct verb verb_annotate, verb_check, verb_collect, verb_demo,
+extern const struct verb verb_annotate, verb_check, verb_collect, verb_demo, verb_doctor,
     verb_evaluate, verb_export, verb_import, verb_ingest, verb_init, verb_plan,
     verb_rederive, verb_show, verb_simulate, verb_split, verb_stats, verb_status,
     verb_trace, verb_train;
@@ -20,6 +20,7 @@ extern const struct verb verb_annotate, verb_check, verb_collect, verb_demo,
 /* In the order of the data flow. */
 static const struct verb *const verbs[] = {
     &verb_demo,
+    &verb_doctor,
     &verb_init,
     &verb_ingest,
     &verb_import,

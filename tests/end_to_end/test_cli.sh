@@ -11,7 +11,7 @@ check_output "it points to the demo" 'm4a1 demo'
 cp "$TAP_OUT" "$WORK/help"
 # A verb's line is "  name   summary"; a group's head starts at the margin.
 mapfile -t verbs < <(sed -n 's/^  \([a-z][a-z]*\)  *[A-Za-z].*/\1/p' "$WORK/help")
-want="demo init ingest import plan collect simulate annotate status stats show rederive check split export
+want="demo doctor init ingest import plan collect simulate annotate status stats show rederive check split export
     train evaluate trace"
 for verb in $want; do
     check "--help lists $verb" grep -q "^  $verb " "$WORK/help"

@@ -79,6 +79,11 @@ line=$(grep -n 'openai-chatt' protocol.jsonc | head -n 1 | cut -d: -f1)
 check_status 1 "a protocol that is not there" "$M4A1" init new.m4a1 --recipe protocol.jsonc
 check_output "is told with its line and the ones that are" \
     "^protocol.jsonc:$line: llms\\.local\\.protocol: expected a protocol \\(openai-chat"
+sed 's/"protocol": "openai-chat"/"options": {"sever": "llama.cpp"}, &/' printed.jsonc >option.jsonc
+line=$(grep -n '"sever"' option.jsonc | head -n 1 | cut -d: -f1)
+check_status 1 "an option that the protocol does not have" "$M4A1" init new.m4a1 --recipe option.jsonc
+check_output "is told with its line and the nearest that it has" \
+    "^option.jsonc:$line: llms\\.local\\.options: .*\"sever\"; did you mean \"server\"\\?"
 printf '{ "m4a1_recipe": 1,\n  "name" "x" }\n' >broken.jsonc
 check_status 1 "broken JSON" "$M4A1" init new.m4a1 --recipe broken.jsonc
 check_output "is told with its line" '^broken.jsonc:2:'

@@ -152,6 +152,19 @@ static void test_like(void **state)
     recipe_free(r);
     free(text);
 
+    text = with(small, "\"slots\": 4",
+        "\"slots\": 4, \"options\": {\"detail\": \"low\"}, \"cache\": \"avoid\"");
+    r = good(text);
+    for (size_t i = 1; i <= 2; i++) { // the judge is like it
+        assert_string_equal(
+            json_text(json_get(r->llms[i].options, "detail"), NULL), "low");
+        assert_true(r->llms[i].avoid_cache);
+    }
+    assert_null(r->llms[0].options);
+    assert_false(r->llms[0].avoid_cache);
+    recipe_free(r);
+    free(text);
+
     text = with(small, "\"like\": \"gpt\"", "\"like\": \"judge\"");
     char *list = bad(text);
     expect(list, "r.jsonc:16: llms.judge.like: ");
@@ -295,6 +308,10 @@ static void test_one_mistake_each(void **state)
         { "\"slots\": 4", "\"slots\": 0", ":15: llms.gpt.slots: " },
         { "\"slots\": 4", "\"slots\": 4, \"parameters\": []",
             ":15: llms.gpt.parameters" },
+        { "\"slots\": 4", "\"slots\": 4, \"options\": \"low\"",
+            ":15: llms.gpt.options: " },
+        { "\"slots\": 4", "\"slots\": 4, \"cache\": \"avoided\"",
+            ":15: llms.gpt.cache: " },
         { "\"slots\": 4", "\"slots\": 4, \"limits\": {\"rpm\": 0}",
             ":15: llms.gpt.limits.rpm: " },
         { "\"slots\": 4", "\"slots\": 4, \"device\": \"x\"", ":15: llms.gpt.device: " },

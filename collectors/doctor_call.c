@@ -1,0 +1,206 @@
+/* doctor_call.c - one tiny call an llm, by the engine, in the scratch store. */
+#include "collectors/doctor_private.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "collectors/engine.h"
+#include "collectors/source/picture.h"
+#include "m4a1/base/clock.h"
+#include "m4a1/base/hash.h"
+#include "m4a1/base/text.h"
+#include "schema/query.h"
+
+#define SIDE_PX 64 /* some models refuse smaller pictures */
+#define QUESTION "This is a test. Answer with the one word: ready"
+
+/* ---- what is asked -------------------------------------------------------------- */
+
+/* A picture that is not of one colour, as a frame of the first view that is an image. */
+static enum status add_picture(struct doctor *d, struct error *err)
+{
+    struct picture p = { 0 };
+    struct buffer jpeg;
+    char sha256[HASH_HEX];
+    buffer_init(&jpeg, 1u << 20);
+    enum status s = picture_new(SIDE_PX, SIDE_PX, 3, &p, err);
+    for (int i = 0; s == OK && i < SIDE_PX * SIDE_PX; i++) {
+        p.data[3 * i] = (uint8_t)(i % SIDE_PX * 4);
+        p.data[3 * i + 1] = (uint8_t)(i / SIDE_PX * 4);
+        p.data[3 * i + 2] = 128;
+    }
+    if (s == OK)
+        s = picture_encode_jpeg(&p, 80, &jpeg, err);
+    if (s == OK) {
+        hash_hex(jpeg.data, jpeg.len, sha256);
+        s = store_run(d->scratch, err,
+            "INSERT INTO frame (frame_id, sha256, media_type, width_px, height_px, bytes)"
+            " VALUES (1, ?, 'image/jpeg', ?2, ?2, ?)",
+            "tib", sha256, (int64_t)SIDE_PX, (const void *)jpeg.data, jpeg.len);
+    }
+    if (s == OK)
+        s = store_run(d->scratch, err,
+            "INSERT INTO scene_frame (scene_id, view_id, at_ms, frame_id, source)"
+            " SELECT 1, view_id, 0, 1, 'test' FROM view WHERE kind = 'image'"
+            " ORDER BY position LIMIT 1",
+            "");
+    picture_release(&p);
+    buffer_release(&jpeg);
+    return s;
+}
+
+static enum status add_scene(struct doctor *d, struct error *err)
+{
+    static const char *const rows[] = {
+        "INSERT INTO scene (scene_id, name) VALUES (1, 'test')",
+        "INSERT OR IGNORE INTO task (name) VALUES ('test')",
+        "INSERT INTO prompt (prompt_id, task_id, text) SELECT 1000000, task_id,"
+        " '" QUESTION "' FROM task WHERE name = 'test'",
+    };
+    enum status s = OK;
+    for (size_t i = 0; s == OK && i < COUNT_OF(rows); i++)
+        s = store_run(d->scratch, err, rows[i], "");
+    return s == OK ? add_picture(d, err) : s;
+}
+
+/* A session of one turn for each llm; with the picture where it takes any. */
+static enum status add_call(struct doctor *d, const struct llm *llm, struct error *err)
+{
+    int64_t with_picture = llm->max_images != 0;
+    enum status s = store_run(d->scratch, err,
+        "INSERT INTO session (identity, scene_id, at_ms) VALUES (?, 1, 0)", "t",
+        llm->name);
+    if (s == OK)
+        s = store_run(d->scratch, err,
+            "INSERT INTO turn (session_id, position, prompt_id) VALUES (?, 0, 1000000)",
+            "i", store_last_id(d->scratch));
+    if (s == OK)
+        s = store_run(d->scratch, err,
+            "INSERT INTO call (identity, turn_id, purpose, llm_id, views_added,"
+            " views_context) SELECT name, ?, 'path', llm_id, x.set_of, x.set_of FROM llm,"
+            " (SELECT coalesce(max(?2 << v.position), 0) AS set_of FROM scene_frame JOIN"
+            "  view v USING (view_id)) x WHERE name = ?3",
+            "iit", store_last_id(d->scratch), with_picture, llm->name);
+    // One that does not answer should not keep the others waiting for minutes.
+    if (s == OK)
+        s = store_run(d->scratch, err,
+            "UPDATE llm SET settings = json_set(settings, '$.timeout_s',"
+            " min(settings ->> '$.timeout_s', ?)) WHERE name = ?",
+            "dt", d->o->timeout_s, llm->name);
+    return s;
+}
+
+/* ---- what came back ------------------------------------------------------------- */
+
+static int says(const char *text, const char *word)
+{
+    for (; text && *text; text++)
+        if (!strncasecmp(text, word, strlen(word)))
+            return 1;
+    return 0;
+}
+
+/* What to do about a failure. */
+static const char *advice(const char *class, const char *error, int64_t http_status)
+{
+    if (text_equal(class, "auth"))
+        return "the server does not take this key: look at its value and its rights";
+    if (text_equal(class, "quota"))
+        return "no money or quota is left: look at the provider's account page";
+    if (text_equal(class, "rate_limit"))
+        return "the key works; try again later, or lower limits and slots";
+    if (http_status == 404 || says(error, "model"))
+        return "look at \"model\" and \"url\": the server knows no such thing";
+    if (says(error, "image") || says(error, "vision") || says(error, "mmproj"))
+        return "it takes no images: say so with \"accepts\": {\"image\": 0}";
+    if (text_equal(class, "timeout"))
+        return "it did not answer in time: is the model still being loaded?";
+    if (text_equal(class, "request"))
+        return "the server refuses the request: look at \"parameters\" and \"options\"";
+    return "look at the server, and try again";
+}
+
+static void tell_answer(struct doctor *d, const struct llm *llm, const struct query *q)
+{
+    int has_usage = !query_is_null(q, 6);
+    const char *model = query_text(q, 7);
+    char usd[32] = "unknown cost";
+    if (!query_is_null(q, 4)) {
+        text_usd(query_double(q, 4), usd, sizeof usd);
+        d->result->cost_usd += query_double(q, 4);
+    }
+    doctor_note(d, llm, "call", has_usage ? DOCTOR_OK : DOCTOR_WARNING,
+        has_usage ? NULL : "without usage its costs stay unknown; see \"stream\"",
+        "answered in %.2f s%s, %s%s%s%s", query_double(q, 3),
+        query_int(q, 5) ? " with an image" : "", usd, has_usage ? "" : ", no usage",
+        model ? ", by " : "", model ? model : "");
+    if (query_int(q, 8))
+        doctor_note(d, llm, "simulated", DOCTOR_WARNING, NULL,
+            "its answers are simulated: this is m4a1 simulate");
+}
+
+static enum status tell_all(struct doctor *d, struct error *err)
+{
+    struct query *q = NULL;
+    enum status s = OK;
+    for (size_t i = 0; s == OK && i < d->recipe->n_llms; i++) {
+        const struct llm *llm = &d->recipe->llms[i];
+        if (!d->is_callable[i])
+            continue;
+        s = query_open(d->scratch,
+            "SELECT a.error_class, a.error, a.http_status, a.latency_ns / 1e9,"
+            " x.cost_pusd / 1e12, c.views_added <> 0, r.input_tokens, r.model, "
+            "r.simulated"
+            " FROM call c JOIN llm l USING (llm_id) LEFT JOIN attempt a USING (call_id)"
+            " LEFT JOIN response r USING (attempt_id)"
+            " LEFT JOIN response_cost x USING (attempt_id) WHERE l.name = ?",
+            &q, err);
+        if (s != OK)
+            return s;
+        query_bind(q, "t", llm->name);
+        s = query_next(q, err);
+        if (s == OK && query_has_row(q)) {
+            const char *class = query_text(q, 0), *error = query_text(q, 1);
+            if (class)
+                doctor_note(d, llm, "call", DOCTOR_WRONG,
+                    advice(class, error, query_int(q, 2)), "%s: %s", class, error);
+            else if (!query_is_null(q, 3))
+                tell_answer(d, llm, q);
+            else
+                doctor_note(d, llm, "call", DOCTOR_SKIPPED,
+                    "raise --max-usd, or bound its answers",
+                    "not tried: it might have cost more than what is left of %.4g USD",
+                    d->o->max_usd);
+        }
+        query_close(q);
+    }
+    return s;
+}
+
+enum status doctor_call_all(struct doctor *d, struct error *err)
+{
+    struct engine_result r = { 0 };
+    struct engine_options o;
+    int n = 0;
+    enum status s = add_scene(d, err);
+    for (size_t i = 0; s == OK && i < d->recipe->n_llms; i++) {
+        n += d->is_callable[i];
+        if (d->is_callable[i])
+            s = add_call(d, &d->recipe->llms[i], err);
+    }
+    if (s != OK || !n)
+        return s;
+    engine_options_init(&o);
+    o.max_attempts = 1;
+    o.max_usd = d->o->max_usd;
+    o.in_flight = n;
+    o.connect_timeout_s = 10;
+    struct error why = ERROR_INIT;
+    s = engine_run(d->scratch, &o, &r, &why);
+    d->result->n_calls = (int)r.n_sent;
+    engine_result_release(&r);
+    if (s == OK || s == E_PARTIAL) // what is missing is told llm by llm
+        return tell_all(d, err);
+    return error_set(err, s, "%s", why.msg);
+}

@@ -99,7 +99,7 @@ static int add_message(struct json *messages, const struct dialogue_message *m)
     struct json *content = json_set_array(j, "content");
     int ok = content != NULL;
     for (size_t i = 0; ok && i < m->n_parts; i++)
-        if (m->parts[i].image || *m->parts[i].text)
+        if (m->parts[i].image || (m->parts[i].text && *m->parts[i].text))
             ok = add_part(content, &m->parts[i]);
     return ok;
 }

@@ -486,7 +486,7 @@ const struct verb verb_stats = {
         "about that action. Views accumulate: once added they stay in the dialogue, so\n"
         "\"text only\" often means with the views that are there already.\n\n"
         "  m4a1 stats coverage M4A1.json\n"
-        "  m4a1 stats latency kitchen.store --json\n",
+        "  m4a1 stats latency kitchen.m4a1 --json\n",
     .options = options,
     .run = run,
 };

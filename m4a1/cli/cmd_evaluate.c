@@ -13,7 +13,8 @@
 #include "m4a1/tmo/policy.h"
 
 static const struct cli_option options[] = {
-    { "seeds", "LIST", "without policies: seeds of the baselines (default 0,1,2)" },
+    { "seeds", "N|LIST", "without policies: seeds of the baselines (default 0,1,2)" },
+    { "seed", "N", "without policies: one seed" },
     { "split", "FILE|NAME", "without policies: as in train (default: 80/20 by seed)" },
     { "tau", "N", "without policies: turns of an observation (default 5)" },
     { "k", "N", "without policies: neighbours of the estimator (default 5)" },
@@ -175,8 +176,8 @@ static enum status evaluate(
 static enum status evaluate_policies(
     struct cli *cli, struct report *report, struct error *err)
 {
-    static const char *const of_policy[] = { "seeds", "split", "tau", "k", "device",
-        "network", "local", "cloud" };
+    static const char *const of_policy[] = { "seeds", "seed", "split", "tau", "k",
+        "device", "network", "local", "cloud" };
     for (size_t i = 0; i < COUNT_OF(of_policy); i++)
         if (cli_value(cli, of_policy[i]))
             return cli_usage(cli, err,
@@ -354,7 +355,7 @@ static enum status run(struct cli *cli, struct error *err)
 {
     struct dataset *data;
     struct report report = { 0 };
-    enum status s = dataset_read(cli_arg(cli, 0), &data, err);
+    enum status s = tmo_data(cli, &data, err);
     if (s)
         return s;
     report.data = data;

@@ -312,6 +312,7 @@ static enum status run(struct cli *cli, struct error *err)
     struct dataset *data = NULL;
     uint64_t *seeds = NULL;
     size_t n_seeds;
+    cli_catch_interrupts();
     enum status s = tmo_seeds(cli, &seeds, &n_seeds, err);
     if (!s)
         s = check_usage(cli, err);

@@ -7,6 +7,7 @@
 #include "m4a1/base/text.h"
 #include "m4a1/cli/cli.h"
 #include "m4a1/cli/show_curl.h"
+#include "m4a1/cli/show_request.h"
 #include "schema/payload.h"
 #include "schema/query.h"
 
@@ -135,33 +136,6 @@ static enum status add_payload(const struct query *q, int column, struct json *t
     return s;
 }
 
-/* What pictures a request holds, by the labels in front of them. */
-static enum status add_views_sent(struct json *attempt, struct error *err)
-{
-    const struct json *messages = json_get(json_get(attempt, "request"), "messages");
-    struct json *list = json_set_array(attempt, "views_sent");
-    for (const struct json *m = json_first(messages); m; m = json_next(m)) {
-        const struct json *content = json_get(m, "content");
-        const char *label = "";
-        const struct json *p = json_is_array(content) ? json_first(content) : NULL;
-        for (; p; p = json_next(p)) {
-            size_t len = strlen(label);
-            const char *said = json_text(json_get(p, "text"), NULL);
-            int named = len > 6 && text_starts(label, "View ") && label[len - 1] == ':';
-            if (said) {
-                label = said;
-                continue;
-            }
-            char *name =
-                named ? text_copy_n(label + 5, len - 6) : text_copy("without a label");
-            if (!name || !json_add_text(list, name))
-                list = NULL;
-            free(name);
-        }
-    }
-    return list ? OK : error_nomem(err, 64);
-}
-
 static enum status read_attempts(
     struct store *store, int64_t call_id, struct json *to, struct error *err)
 {
@@ -190,7 +164,8 @@ static enum status read_attempts(
         struct json *j = json_add_object(list);
         if ((s = row_to_json(j, q, fields, COUNT_OF(fields), err)) ||
             (s = add_payload(q, request, j, "request", 1, err)) ||
-            (s = add_views_sent(j, err)) ||
+            (s = show_request_views(store, call_id, json_get(j, "request"),
+                 json_set_array(j, "views_sent"), err)) ||
             (s = add_payload(q, received, j, "received", 0, err)))
             break;
     }
@@ -256,32 +231,6 @@ static enum status read_scores(
 static const char *text_at(const struct json *j, const char *name)
 {
     return json_text(json_get(j, name), "");
-}
-
-static void print_content(const struct json *content)
-{
-    if (json_is_string(content))
-        printf("    %s\n", json_text(content, ""));
-    const struct json *p = json_is_array(content) ? json_first(content) : NULL;
-    for (; p; p = json_next(p)) {
-        const char *url = json_text(json_get(json_get(p, "image_url"), "url"), NULL);
-        if (url)
-            printf("    [image %.19s...]\n", url);
-        else
-            printf("    %s\n", text_at(p, "text"));
-    }
-}
-
-static void print_request(const struct json *attempt)
-{
-    const struct json *request = json_get(attempt, "request");
-    const struct json *m = json_first(json_get(request, "messages"));
-    printf("\nSent (attempt %lld, model %s):\n",
-        (long long)json_int(json_get(attempt, "number"), 0), text_at(request, "model"));
-    for (; m; m = json_next(m)) {
-        printf("  %s:\n", text_at(m, "role"));
-        print_content(json_get(m, "content"));
-    }
 }
 
 /* "0.123 s", or "-" where it was not measured. */
@@ -447,7 +396,9 @@ static enum status print_all(struct cli *cli, const struct json *j, struct error
             n, (long long)number);
     print_call(j, a);
     if (a) {
-        print_request(a);
+        printf("\nSent (attempt %lld, model %s):\n",
+            (long long)json_int(json_get(a, "number"), 0), text_at(j, "model"));
+        show_request_print(json_get(a, "request"));
         print_attempts(attempts);
     } else {
         printf("\nIt was not sent%s.\n", json_get(j, "answer") ? " by m4a1" : " yet");

@@ -66,6 +66,48 @@ check "a judgement" "$M4A1" show "$store" "$judge"
 check_equal "says which call it judges" "$(grep '^Judges:' "$TAP_OUT")" "Judges: call $subject"
 check_equal "and asks its question once" "$(grep -c 'You compare two answers' "$TAP_OUT")" 1
 
+# Whatever the protocol: the same two pictures, the same words.
+sessions='{"scene": "kitchen_01", "prompts": ["p1", "p2"], "actions": ['
+llms='' prices='' : >sessions.jsonl
+while read -r protocol limit more; do
+    llms+="${llms:+, }\"$protocol\": {\"role\": \"cloud\", \"protocol\": \"$protocol\", \"url\": \"http://127.0.0.1:1\",
+        \"model\": \"sim-$protocol\", \"parameters\": {$more\"$limit\": 300}}"
+    prices+="${prices:+, }{\"llm\": \"$protocol\", \"from\": \"2026-01-01\", \"input_usd\": 1, \"output_usd\": 2, \"source\": \"none\"}"
+    for views in '"side", "overhead"' '"first_person"'; do
+        sessions+="{\"llm\": \"$protocol\", \"views\": [$views]}, "
+    done
+    printf '%s]}\n' "${sessions%, }" >>sessions.jsonl
+    sessions=${sessions%%actions*}'actions": ['
+done <<'END'
+openai-chat max_completion_tokens
+azure-openai max_completion_tokens
+openai-responses max_output_tokens
+anthropic max_tokens
+gemini maxOutputTokens
+ollama num_predict "num_ctx":16384,
+bedrock-converse maxTokens
+END
+cat >all.json <<END
+{"m4a1_recipe": 1, "name": "all", "views": [{"name": "first_person", "kind": "image", "privacy": 1},
+  {"name": "side", "kind": "image", "privacy": 1}, {"name": "overhead", "kind": "image", "privacy": 1}],
+ "tasks": ["Query"], "prompts": [{"id": "p1", "task": "Query", "text": "Where is the knife?"},
+  {"id": "p2", "task": "Query", "text": "And the pan?"}], "sessions": {"script": "sessions.jsonl"},
+ "system_prompt": "Be brief.", "actions": {"*": "all_subsets"}, "llms": {$llms}, "prices": [$prices]}
+END
+store=$WORK/b.m4a1
+{
+    "$M4A1" init "$store" --recipe all.json && "$M4A1" ingest "$store" scenes && "$M4A1" plan "$store" &&
+        start_simulator --recipe all.json --time-scale 0 &&
+        "$M4A1" collect "$store" --simulator "http://127.0.0.1:$SIM_PORT"
+} >log 2>&1 || note <log
+for protocol in openai-chat azure-openai openai-responses anthropic gemini ollama bedrock-converse; do
+    call=$(sql "SELECT max(call_id) FROM call JOIN llm USING (llm_id) WHERE name = '$protocol'")
+    check "$protocol" "$M4A1" show "$store" "$call"
+    check_output "$protocol: what was sent" '; sent: side, overhead, first_person$'
+    check_equal "$protocol: three pictures, two requests, one system prompt" \
+        "$(grep -c '^    \[image sha256:' "$TAP_OUT") $(grep -cE '^    (Where is the knife|And the pan)\?$' "$TAP_OUT") $(grep -c '^    Be brief\.$' "$TAP_OUT")" "3 2 1"
+done
+
 cat >small.json <<'JSON'
 [{"id": 41, "image_paths": ["k/a.jpg", "k/b.jpg"], "interactions": [
    {"question": "What?", "task_cat": "Query", "action": 1, "image_index": [1, 0], "answer": "Bread.",

@@ -51,7 +51,7 @@ static void take_rendered(struct engine *e, struct job *job)
     job_free(job);
 }
 
-static void take_inbox(struct engine *e)
+void engine_take_inbox(struct engine *e)
 {
     pthread_mutex_lock(&e->lock);
     struct job *job = e->inbox, *oldest = NULL;
@@ -91,9 +91,19 @@ static enum status settle_all(struct engine *e, struct error *err)
         if (s != OK)
             return s;
         e->read = job->next;
-        job_free(job);
+        job->next = e->settled;
+        e->settled = job;
     }
     return OK;
+}
+
+static void free_jobs(struct job *job)
+{
+    while (job) {
+        struct job *next = job->next;
+        job_free(job);
+        job = next;
+    }
 }
 
 /* Close and open attempts in one transaction. */
@@ -115,14 +125,17 @@ static enum status write_down(struct engine *e, struct error *err)
     }
     if (s == OK)
         s = store_commit(e->store, err);
-    if (s != OK)
+    if (s != OK) {
         store_rollback(e->store);
-    else
-        engine_hand_over(e);
-    return s;
+        return s;
+    }
+    free_jobs(e->settled);
+    e->settled = NULL;
+    engine_hand_over(e);
+    return OK;
 }
 
-static void stop(struct engine *e, int64_t now)
+void engine_stop(struct engine *e, int64_t now)
 {
     e->is_stopping = 1;
     if (!e->stopped_ns)
@@ -130,13 +143,13 @@ static void stop(struct engine *e, int64_t now)
 }
 
 /* Ctrl-C and the deadline: nothing new is sent, what is in flight has some grace. */
-static void look_for_stop(struct engine *e)
+void engine_look_for_stop(struct engine *e)
 {
     int asked = e->o->interrupted ? *e->o->interrupted : 0;
     int64_t now = clock_mono_ns();
     if (asked && !e->result->interrupted) {
         e->result->interrupted = 1;
-        stop(e, now);
+        engine_stop(e, now);
         if (e->n_in_flight)
             log_warn(
                 "finishing %d calls in flight (up to %.0f s); interrupt again to give "
@@ -144,7 +157,7 @@ static void look_for_stop(struct engine *e)
                 e->n_in_flight, e->o->grace_s);
     }
     if (e->deadline_ns && now >= e->deadline_ns && !e->stopped_ns) {
-        stop(e, now);
+        engine_stop(e, now);
     }
     if (!e->is_aborted && e->stopped_ns &&
         (asked > 1 || now - e->stopped_ns > engine_seconds_ns(e->o->grace_s))) {
@@ -179,7 +192,7 @@ static int is_over(const struct engine *e)
 }
 
 /* Until a job comes back, or something else may have become possible. */
-static void nap(struct engine *e)
+void engine_nap(struct engine *e)
 {
     int64_t now = clock_mono_ns(), until = now + LONGEST_NAP_NS;
     for (size_t i = 0; !e->is_stopping && i < e->n_lanes; i++) {
@@ -204,9 +217,9 @@ static void nap(struct engine *e)
 static enum status loop(struct engine *e, struct error *err)
 {
     for (;;) {
-        look_for_stop(e);
+        engine_look_for_stop(e);
         look_for_deadline(e);
-        take_inbox(e);
+        engine_take_inbox(e);
         enum status s = engine_begin_calls(e, err);
         if (s == OK)
             s = write_down(e, err);
@@ -214,7 +227,7 @@ static enum status loop(struct engine *e, struct error *err)
             s = engine_begin_calls(e, err);
         if (s != OK || is_over(e))
             return s;
-        nap(e);
+        engine_nap(e);
     }
 }
 
@@ -252,13 +265,15 @@ static enum status prepare(struct engine *e, struct error *err)
         .allow_unpriced = o->allow_unpriced,
         .has_cap = o->max_usd >= 0 };
     e->cap_pusd = o->max_usd < 0 ? -1 : (int64_t)(o->max_usd * 1e12);
-    enum status s = ledger_recover(e->store, &e->result->n_recovered, err);
+    enum status s = llm_load_all(e->store, 1, &e->llms, &e->n_llms, err);
+    if (s == OK)
+        s = reserve_take_in(e->store, e->llms, e->n_llms, &e->result->n_taken_in, err);
+    if (s == OK)
+        s = ledger_recover(e->store, &e->result->n_recovered, err);
     if (s == OK)
         s = ready_fill(e->store, &e->scope, err);
     if (s == OK)
         s = ledger_spent(e->store, &e->spent_pusd, err);
-    if (s == OK)
-        s = llm_load_all(e->store, 1, &e->llms, &e->n_llms, err);
     if (s != OK)
         return s;
     int *used = calloc(e->n_llms ? e->n_llms : 1, sizeof *used);
@@ -303,22 +318,15 @@ static enum status start_threads(struct engine *e, struct error *err)
     return s;
 }
 
-static void free_jobs(struct job *job)
-{
-    while (job) {
-        struct job *next = job->next;
-        job_free(job);
-        job = next;
-    }
-}
-
 /* Ends the threads first: after that nobody else holds a job. */
 static void release(struct engine *e)
 {
     transport_free(e->transport);
     pool_free(e->pool);
+    reserve_close(e->reserve);
     free_jobs(e->inbox);
     free_jobs(e->read);
+    free_jobs(e->settled);
     free_jobs(e->opened);
     for (size_t i = 0; i < e->n_lanes; i++) {
         free_jobs(e->lanes[i].first);
@@ -418,6 +426,7 @@ enum status engine_run(struct store *store, const struct engine_options *o,
 {
     memset(result, 0, sizeof *result);
     int64_t started_ns = clock_mono_ns();
+    struct error why = ERROR_INIT;
     struct engine e = { .store = store, .o = o, .result = result };
     e.scope = (struct ready_rules) { o->purposes, o->n_purposes, o->retry_failed, o->seed,
         o->shard, o->n_shards };
@@ -435,9 +444,13 @@ enum status engine_run(struct store *store, const struct engine_options *o,
         progress_total(o->progress, result->counts.n_ready + result->counts.n_waiting);
         s = ask_endpoints(&e, err);
         if (s == OK)
-            s = start_threads(&e, err);
+            s = reserve_open(store, o->in_flight, &e.reserve, err);
         if (s == OK)
-            s = loop(&e, err);
+            s = start_threads(&e, err);
+        if (s == OK && (s = loop(&e, &why)) != OK) {
+            s = engine_rescue(&e, &why);
+            (void)error_set(err, s, "%s", why.msg);
+        }
     }
     if (s == OK)
         s = report(&e, err);

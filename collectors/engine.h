@@ -66,6 +66,8 @@ struct engine_llm {
 
 struct engine_result {
     int64_t n_recovered; /* attempts of a killed run, closed as unknown */
+    int64_t n_taken_in;  /* that an earlier run had kept beside a full store */
+    int64_t n_kept;      /* by this run, for the next one: the store took no more */
     int64_t n_sent, n_answered, n_attempts_failed, n_failed;
     int64_t n_unsendable; /* calls that could not be built; see first_unsendable */
     char first_unsendable[1024];

@@ -7,6 +7,7 @@
 #include "collectors/image_cache.h"
 #include "collectors/job.h"
 #include "collectors/lane.h"
+#include "collectors/reserve.h"
 #include "m4a1/base/pool.h"
 #include "m4a1/base/random.h"
 
@@ -33,19 +34,32 @@ struct engine {
     int n_ahead;    /* being rendered, or rendered, over all lanes */
     int n_away;     /* jobs with a worker or the transport */
     int n_in_flight;
-    int64_t cap_pusd;      /* -1 = none */
-    int64_t spent_pusd;    /* counted, open reservations included */
-    int64_t reserved_pusd; /* of open attempts */
-    struct job *read;      /* to be settled */
-    struct job *opened;    /* committed as sent next */
+    int64_t cap_pusd;        /* -1 = none */
+    int64_t spent_pusd;      /* counted, open reservations included */
+    int64_t reserved_pusd;   /* of open attempts */
+    struct job *read;        /* to be settled */
+    struct job *settled;     /* in the transaction that is open */
+    struct reserve *reserve; /* keeps answers that the store cannot take */
+    struct job *opened;      /* committed as sent next */
     int is_stopping, is_aborted, is_unmarked;
     int64_t stopped_ns;  /* since when nothing new is sent; 0 = not stopped */
     int64_t deadline_ns; /* of the monotonic clock; 0 = none */
 };
 
+/* engine_rescue.c: the store has failed, as err says.  Waits for the calls in flight and
+ * keeps their answers in the reserve; err then says so, too.  Returns err's status. */
+enum status engine_rescue(struct engine *e, struct error *err);
+
 /* engine_options.c: the options as JSON, for the run's row. */
 MUST_CHECK enum status engine_options_text(
     const struct engine_options *o, struct buffer *out, struct error *err);
+
+/* engine.c: take what workers and the transport gave back; stop sending, as from now; look
+ * whether the user, the deadline or the grace period ask for it; wait for something new. */
+void engine_take_inbox(struct engine *e);
+void engine_stop(struct engine *e, int64_t now);
+void engine_look_for_stop(struct engine *e);
+void engine_nap(struct engine *e);
 
 /* engine_begin.c */
 MUST_CHECK enum status engine_begin_calls(struct engine *e, struct error *err);

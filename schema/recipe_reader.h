@@ -118,7 +118,6 @@ void recipe_read_actions(struct recipe_reader *r);
 void recipe_read_plan(struct recipe_reader *r);
 
 /* "side+front" as a set of the recipe's views; what is wrong is told, and gives 0. */
-uint32_t recipe_read_set(
-    struct recipe_reader *r, const struct json *j, const char *path);
+uint32_t recipe_read_set(struct recipe_reader *r, const struct json *j, const char *path);
 
 #endif

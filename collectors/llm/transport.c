@@ -219,6 +219,8 @@ static void set_options(struct transfer *t)
     curl_easy_setopt(e, CURLOPT_WRITEDATA, t);
     curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_ready_to_send);
     curl_easy_setopt(e, CURLOPT_PREREQDATA, t);
+    // Nothing compressed is asked for; what comes so all the same is unpacked.
+    curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "identity");
     curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, ex->is_fresh ? 1L : 0L);
     if (fetch_is_loopback(ex->url))
         curl_easy_setopt(e, CURLOPT_PROXY, "");

@@ -50,6 +50,7 @@ enum status collecting_json(
              json_set_int(j, "answered", r->n_answered) &&
              json_set_int(j, "attempts_failed", r->n_attempts_failed) &&
              json_set_int(j, "recovered", r->n_recovered) &&
+             json_set_int(j, "taken_in", r->n_taken_in) &&
              json_set_int(j, "unsendable", r->n_unsendable) &&
              json_set_bool(j, "cap_reached", r->cap_reached) &&
              json_set_bool(j, "limit_reached", r->limit_reached) &&
@@ -153,6 +154,11 @@ void collecting_print(const struct engine_result *r, const struct engine_options
     const char *verb, const char *path)
 {
     char took[32];
+    if (r->n_taken_in)
+        printf(
+            "%lld answers that an earlier run had kept beside the full store were taken "
+            "in.\n",
+            (long long)r->n_taken_in);
     if (r->n_recovered)
         printf("%lld attempts were in flight when an earlier run ended; their calls were "
                "asked again.\n",

@@ -215,6 +215,14 @@ const struct space *policy_player_space(const struct policy_player *p)
     return &p->space;
 }
 
+/* Rounded to single precision, as the environment shows budgets.  volatile, since gcc
+ * 12.2 at -O2 loses the rounding where it stores two such numbers side by side. */
+static double as_single(double x)
+{
+    volatile float rounded = (float)x;
+    return (double)rounded;
+}
+
 void policy_player_weigh(struct policy_player *p, const struct policy_turn *past,
     size_t n_past, size_t task, double *probabilities)
 {
@@ -235,8 +243,8 @@ void policy_player_weigh(struct policy_player *p, const struct policy_turn *past
     for (size_t i = 0; i < p->space.n_states; i++)
         p->act.features[i] = states[i];
     if (p->resource_aware) {
-        p->act.features[p->space.n_states] = (double)(float)latency;
-        p->act.features[p->space.n_states + 1] = (double)(float)usage;
+        p->act.features[p->space.n_states] = as_single(latency);
+        p->act.features[p->space.n_states + 1] = as_single(usage);
     }
     actor_critic_forward(&p->network, &p->act);
     memcpy(

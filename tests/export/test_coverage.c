@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "collectors/plan.h"
 #include "export/coverage.h"
 #include "m4a1/base/text.h"
 #include "tests/support/export_case.h"
+#include "tests/support/plan_case.h"
 #include "tests/support/tmo_data.h"
 
 static struct group group_of(
@@ -106,11 +108,53 @@ static void test_public(void **state)
     dataset_free(data);
 }
 
+/* A session that a refused call ended, and what would have come behind it. */
+static void test_censoring(void **state)
+{
+    (void)state;
+    plan_apply("{\"n\": 8, \"turns\": [3, 3], \"seed\": 1}");
+    plan_add_scene(1, "a", "[\"tool\"]", 2);
+    struct plan_options options = plan_options_init();
+    struct plan_counts planned;
+    assert_int_equal(plan_make(plan_store, &options, &planned, NULL), OK);
+    /* the second turn of the first session */
+    int64_t refused = plan_number("SELECT c.call_id FROM call c JOIN turn t USING "
+                                  "(turn_id) WHERE purpose = 'path' AND session_id = 1 "
+                                  "AND position = 1");
+    plan_refuse(refused);
+    plan_answer_all(1);
+    plan_sql("DROP TRIGGER response_is_kept");
+    plan_sql("DROP TRIGGER attempt_is_kept");
+    plan_sql("DELETE FROM response WHERE call_id IN (SELECT c.call_id FROM call c JOIN "
+             "turn t USING (turn_id) WHERE session_id = 1 AND position = 2)");
+    struct dataset *data;
+    assert_int_equal(dataset_read_all(store_path(plan_store), &data, NULL), OK);
+    struct censoring *cells;
+    size_t n;
+    assert_int_equal(coverage_censoring(data, &cells, &n, NULL), OK);
+    assert_int_equal(n, 1);
+    assert_int_equal(cells[0].refused, 1);
+    assert_int_equal(cells[0].lost, 1);
+    char *sql = text_format(
+        "SELECT count(*) FROM call c JOIN turn t USING (turn_id) JOIN prompt p USING "
+        "(prompt_id) WHERE c.purpose = 'path' AND NOT (session_id = 1 AND position = 2) "
+        "AND llm_id = (SELECT llm_id FROM call WHERE call_id = %lld) AND task_id = "
+        "(SELECT "
+        "task_id FROM call JOIN turn USING (turn_id) JOIN prompt USING (prompt_id) WHERE "
+        "call_id = %lld)",
+        (long long)refused, (long long)refused);
+    assert_int_equal(cells[0].asked, plan_number(sql));
+    free(sql);
+    free(cells);
+    dataset_free(data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sample),
         cmocka_unit_test(test_public),
+        cmocka_unit_test_setup_teardown(test_censoring, plan_set_up, plan_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

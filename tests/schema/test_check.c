@@ -110,6 +110,21 @@ static void each_damage_is_named(void **state)
             "add up to 1", "call 1" },
         { "UPDATE call SET eligible = '[[\"gpt\",0,1]]' WHERE call_id = 1",
             "one of its eligible actions", "call 1" },
+        { "UPDATE call SET eligible = '[[\"gpt\",1,1]]', probability = 0.5 WHERE call_id "
+          "= "
+          "1",
+            "the probability of its action", "call 1" },
+        { "UPDATE call SET sample = 1 WHERE call_id = 1", "a further sample repeats",
+            "call 1" },
+        { "INSERT INTO call (identity, turn_id, purpose, llm_id, sample, views_context) "
+          "VALUES ('x', 1, 'fan_out', 1, 2, 0)",
+            "a further sample repeats", "call 3" },
+        { "INSERT INTO call (identity, turn_id, purpose, llm_id, subject_id, sample, "
+          "views_added, views_context) VALUES ('x', 1, 'check', 1, 1, 1, 2, 2)",
+            "a check asks a call", "call 3" },
+        { "INSERT INTO call (identity, turn_id, purpose, llm_id, sample, views_added, "
+          "views_context) VALUES ('x', 1, 'check', 1, 1, 1, 1)",
+            "a judge call has", "call 3" },
         { "UPDATE call SET purpose = 'judge' WHERE call_id = 2", "a judge call has",
             "call 2" },
         { "UPDATE attempt SET number = 2", "numbered from 1", "call 1" },

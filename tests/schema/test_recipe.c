@@ -109,6 +109,13 @@ static void test_values_and_defaults(void **state)
     assert_int_equal(r->history.max_turns, -1);
     assert_int_equal(r->plan.fan_out, 0);
     assert_true(r->plan.max_usd < 0);
+    assert_int_equal(r->plan.samples, 1);
+    assert_true(r->plan.anchors == 0.02);
+    assert_int_equal(r->plan.minima.per_cell, 5);
+    assert_int_equal(r->plan.minima.per_action, 0);
+    assert_int_equal(r->plan.minima.per_state, 2);
+    assert_int_equal(r->plan.minima.per_prompt, 1);
+    assert_null(r->plan.policy);
     assert_string_equal(r->split.group, "session");
     assert_true(r->split.train == 0.8);
     assert_int_equal(r->annotate.judge_sees_views, 1);
@@ -251,6 +258,36 @@ static void test_days(void **state)
     }
 }
 
+static void test_terms_of_the_plan(void **state)
+{
+    (void)state;
+    char *text = with(small, "\"actions\"",
+        "\"plan\": {\"behaviour\": \"policy\", \"policy\": \"/tmp/p.json\", \"epsilon\": "
+        "0.25, \"greedy\": true, \"samples\": 3, \"anchors\": 0.5, \"fan_out\": \"all\", "
+        "\"minima\": {\"per_cell\": 0, \"per_action\": 7}}, \"actions\"");
+    struct recipe *r = good(text);
+    assert_string_equal(r->plan.policy, "/tmp/p.json");
+    assert_true(r->plan.epsilon == 0.25);
+    assert_true(r->plan.greedy);
+    assert_int_equal(r->plan.samples, 3);
+    assert_int_equal(r->plan.fan_out, -1);
+    assert_true(r->plan.anchors == 0.5);
+    assert_int_equal(r->plan.minima.per_cell, 0);
+    assert_int_equal(r->plan.minima.per_action, 7);
+    assert_int_equal(r->plan.minima.per_state, 2);
+    recipe_free(r);
+    free(text);
+
+    text = with(small, "\"actions\"",
+        "\"plan\": {\"behaviour\": \"fixed\", \"action\": {\"llm\": \"gpt\", \"views\": "
+        "\"bench+head\"}}, \"actions\"");
+    r = good(text);
+    assert_string_equal(r->plan.action_llm, "gpt");
+    assert_int_equal(r->plan.action_views, 3);
+    recipe_free(r);
+    free(text);
+}
+
 static void test_script_instead_of_samples(void **state)
 {
     (void)state;
@@ -335,6 +372,30 @@ static void test_one_mistake_each(void **state)
         { ", \"*\": \"all_subsets\"", "", "expected an entry for llm \"gpt\"" },
         { "\"actions\"", "\"plan\": {\"behaviour\": \"x\"}, \"actions\"",
             ":19: plan.behaviour: " },
+        { "\"actions\"", "\"plan\": {\"behaviour\": \"policy\"}, \"actions\"",
+            ":19: plan.policy: " },
+        { "\"actions\"", "\"plan\": {\"epsilon\": 0.1}, \"actions\"",
+            ":19: plan.epsilon: expected only beside" },
+        { "\"actions\"", "\"plan\": {\"action\": {}}, \"actions\"",
+            ":19: plan.action: expected only beside" },
+        { "\"actions\"", "\"plan\": {\"behaviour\": \"fixed\"}, \"actions\"",
+            ":19: plan.action: " },
+        { "\"actions\"",
+            "\"plan\": {\"behaviour\": \"fixed\", \"action\": {\"llm\": \"judge\"}}, "
+            "\"actions\"",
+            ":19: plan.action.llm: expected a local or cloud llm" },
+        { "\"actions\"",
+            "\"plan\": {\"behaviour\": \"fixed\", \"action\": {\"llm\": \"gpt\", "
+            "\"views\": \"haed\"}}, \"actions\"",
+            ":19: plan.action.views: " },
+        { "\"actions\"", "\"plan\": {\"samples\": 0}, \"actions\"",
+            ":19: plan.samples: " },
+        { "\"actions\"", "\"plan\": {\"anchors\": 2}, \"actions\"",
+            ":19: plan.anchors: " },
+        { "\"actions\"", "\"plan\": {\"minima\": {\"per_cel\": 2}}, \"actions\"",
+            "plan.minima" },
+        { "\"actions\"", "\"plan\": {\"minima\": {\"per_cell\": -2}}, \"actions\"",
+            ":19: plan.minima.per_cell: " },
         { "\"actions\"", "\"plan\": {\"fan_out\": -1}, \"actions\"",
             ":19: plan.fan_out: " },
         { "\"actions\"", "\"plan\": {\"max_usd\": -1}, \"actions\"",
@@ -597,6 +658,7 @@ int main(void)
         cmocka_unit_test(test_same_llm_twice),
         cmocka_unit_test(test_prices_are_exact),
         cmocka_unit_test(test_days),
+        cmocka_unit_test(test_terms_of_the_plan),
         cmocka_unit_test(test_script_instead_of_samples),
         cmocka_unit_test(test_one_mistake_each),
         cmocka_unit_test(test_all_mistakes_at_once),

@@ -43,9 +43,9 @@ struct connection {
 /* Of the child. */
 static struct {
     int epoll, listener, timer;
-    int64_t delay_ns;
+    int64_t delay_ns, gap_ns, last_due_ns;
     struct connection *of[MAX_CONNECTIONS]; /* by descriptor */
-    int waiting[MAX_CONNECTIONS]; /* a ring, oldest first: all wait equally long */
+    int waiting[MAX_CONNECTIONS]; /* a ring, oldest first, in the order of due_ns */
     size_t first, n_waiting;
     char sink[1 << 20];
 } me;
@@ -104,7 +104,10 @@ static void have_all(int fd)
         say(fd);
         return;
     }
-    me.of[fd]->due_ns = clock_mono_ns() + me.delay_ns;
+    int64_t due_ns = clock_mono_ns() + me.delay_ns;
+    if (due_ns < me.last_due_ns + me.gap_ns)
+        due_ns = me.last_due_ns + me.gap_ns;
+    me.of[fd]->due_ns = me.last_due_ns = due_ns;
     me.waiting[(me.first + me.n_waiting) % MAX_CONNECTIONS] = fd;
     if (me.n_waiting++ == 0)
         set_timer();
@@ -221,10 +224,11 @@ static int begin(int *port)
     return 1;
 }
 
-int flat_server_start(int64_t delay_ns, struct flat_server *out)
+int flat_server_start(int64_t delay_ns, int64_t gap_ns, struct flat_server *out)
 {
     memset(&me, 0, sizeof me);
     me.delay_ns = delay_ns;
+    me.gap_ns = gap_ns;
     if (!begin(&out->port))
         return 0;
     out->pid = fork();

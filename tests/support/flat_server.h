@@ -16,8 +16,9 @@ struct flat_server {
     pid_t pid;
 };
 
-/* Every answer comes delay_ns after the last byte of its request.  False on failure. */
-int flat_server_start(int64_t delay_ns, struct flat_server *out);
+/* An answer comes delay_ns after the last byte of its request, and gap_ns after the answer
+ * before it at the earliest; the gap keeps clients from asking in step.  False on failure. */
+int flat_server_start(int64_t delay_ns, int64_t gap_ns, struct flat_server *out);
 
 /* Ends it; CPU seconds that it took. */
 double flat_server_stop(struct flat_server *s);

@@ -38,13 +38,19 @@ peers_bring()
     exec 9>"$PEERS/.lock"
     flock 9 || return 1
     if ! cmp -s "$lock" "$PEERS/.installed"; then
-        rm -f "$PEERS/.installed"
+        # Without a network each test would wait for it anew.
+        if [ -n "$(find "$PEERS/.failed" -mmin -10 2>/dev/null)" ]; then
+            note "npm failed a few minutes ago; remove build/peers/.failed to try at once"
+            return 1
+        fi
+        rm -f "$PEERS/.installed" "$PEERS/.failed"
         cp "$PEERS_SOURCE/package.json" "$lock" "$PEERS" || return 1
         note "installing the packages of tests/peers into build/peers"
         # Scripts of packages are not run: nothing that the tests need has one.
-        if ! (cd "$PEERS" && npm ci --ignore-scripts --no-audit --no-fund) \
-            >"$PEERS/npm.log" 2>&1 9>&- </dev/null; then
+        if ! (cd "$PEERS" && timeout 300 npm ci --ignore-scripts --no-audit --no-fund \
+            --fetch-retries 1 --fetch-timeout 60000) >"$PEERS/npm.log" 2>&1 9>&- </dev/null; then
             tail -n 20 "$PEERS/npm.log" | note
+            touch "$PEERS/.failed"
             exec 9>&-
             return 1
         fi

@@ -160,16 +160,21 @@ int raw_server_n_connections(struct raw_server *s)
     return atomic_load(&s->n_connections);
 }
 
-void raw_send(struct raw_connection *c, const char *text)
+void raw_send_bytes(struct raw_connection *c, const void *bytes, size_t len)
 {
-    size_t len = strlen(text);
+    const char *at = bytes;
     while (len) {
-        ssize_t n = send(c->fd, text, len, MSG_NOSIGNAL);
+        ssize_t n = send(c->fd, at, len, MSG_NOSIGNAL);
         if (n <= 0)
             return;
-        text += n;
+        at += n;
         len -= (size_t)n;
     }
+}
+
+void raw_send(struct raw_connection *c, const char *text)
+{
+    raw_send_bytes(c, text, strlen(text));
 }
 
 void raw_printf(struct raw_connection *c, const char *fmt, ...)

@@ -30,6 +30,7 @@ int raw_server_n_requests(struct raw_server *s);
 int raw_server_n_connections(struct raw_server *s);
 
 void raw_send(struct raw_connection *c, const char *text);
+void raw_send_bytes(struct raw_connection *c, const void *bytes, size_t len);
 void raw_printf(struct raw_connection *c, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 void raw_sleep_ms(int ms);

@@ -41,8 +41,11 @@ enum status plan_turns_load(struct store *store, int64_t after, struct plan_turn
         " JOIN plan l USING (plan_id)"
         " JOIN call c ON c.turn_id = t.turn_id AND c.purpose = 'path'"
         " LEFT JOIN call p ON p.call_id = c.parent_id"
-        " LEFT JOIN call_state s ON s.call_id = p.call_id"
-        " WHERE t.turn_id > ? AND coalesce(s.state, '') NOT IN ('failed', 'blocked')"
+        " WHERE t.turn_id > ? AND NOT EXISTS (SELECT 1 FROM turn u JOIN call f ON"
+        "  f.turn_id = u.turn_id AND f.purpose = 'path' JOIN attempt a ON a.call_id ="
+        "  f.call_id AND a.final WHERE u.session_id = t.session_id"
+        "  AND u.position < t.position AND NOT EXISTS (SELECT 1 FROM response r"
+        "   WHERE r.call_id = f.call_id))"
         " ORDER BY t.turn_id",
         &q, err);
     if (s)

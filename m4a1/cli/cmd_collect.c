@@ -11,8 +11,9 @@ static const struct cli_option options[] = {
     REHEARSE_OPTIONS,
     { "limit", "N", "stop after N attempts" },
     { "purpose", "P",
-        "only calls of this purpose: path, fan_out, reference, ... (default: those "
-        "three; judges are annotate's)" },
+        "only calls of this purpose, such as path or judge (default: all but judges, "
+        "which "
+        "are annotate's)" },
     { "timing", "T",
         "loaded (default): calls at once; isolated: one call at a time over all llms" },
     { "fresh-connections", NULL, "each call over a new connection" },
@@ -26,7 +27,8 @@ static enum status read_purpose(
 {
     static const char *const purposes[] = { "path", "fan_out", "reference", "judge",
         "pairwise", "check", "agent" };
-    static const char *const without_judges[] = { "path", "fan_out", "reference" };
+    static const char *const without_judges[] = { "path", "fan_out", "reference",
+        "check" };
     *slot = cli_value(cli, "purpose");
     if (!*slot) {
         o->purposes = without_judges;

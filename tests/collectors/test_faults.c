@@ -557,7 +557,7 @@ static void play_one(const struct fault *x)
     // Whatever happened: no error is an answer, and what counts is what the store says.
     assert_int_equal(
         store_fixture_int(&f, "SELECT count(*) FROM response"), r.n_answered);
-    assert_int_equal(r.spent_pusd,
+    assert_int_equal(r.counted_pusd,
         store_fixture_int(&f, "SELECT sum(counted_pusd) FROM attempt_cost"));
     engine_result_release(&r);
     raw_server_stop(server);

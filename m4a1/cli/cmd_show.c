@@ -365,10 +365,12 @@ static void print_call(const struct json *j, const struct json *attempt)
         printf("%s with probability %.4g\n",
             text_equal(purpose, "fan_out") ? "Included" : "Chosen",
             json_number(json_get(j, "probability"), 0));
+    int judges = text_equal(purpose, "judge");
     if (subject)
-        printf("Judges: call %lld (%s, %s)\n", (long long)json_int(subject, 0),
-            text_at(j, "subject_purpose"), text_at(j, "subject_llm"));
-    if (!subject || !attempt) // what a judge was asked is long, and stands in the request
+        printf("%s: call %lld (%s, %s)\n", judges ? "Judges" : "Repeats",
+            (long long)json_int(subject, 0), text_at(j, "subject_purpose"),
+            text_at(j, "subject_llm"));
+    if (!judges || !attempt) // what a judge was asked is long, and stands in the request
         printf("Asks:   %s\n", text_at(j, "prompt"));
 }
 

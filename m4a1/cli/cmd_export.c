@@ -7,18 +7,24 @@
 #include "m4a1/cli/cli.h"
 #include "schema/store.h"
 
+static const char *plural(size_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
 static void report(const char *path, const struct export_counts *c)
 {
     char size[32];
-    printf("%s: %zu sessions, %zu turns, %zu fan-out answers, %zu split%s, %s\n", path,
-        c->sessions, c->turns, c->fan_out, c->splits, c->splits == 1 ? "" : "s",
+    printf("%s: %zu session%s, %zu turn%s, %zu fan-out answer%s, %zu split%s, %s\n", path,
+        c->sessions, plural(c->sessions), c->turns, plural(c->turns), c->fan_out,
+        plural(c->fan_out), c->splits, plural(c->splits),
         text_bytes((double)c->bytes, size, sizeof size));
     if (c->simulated)
         printf("%zu answers are simulated, and marked so\n", c->simulated);
     if (c->left.turns_unasked || c->left.turns_unscored || c->left.fan_out)
         printf("left out: %zu turns without an answer, %zu without a score, %zu behind "
-               "those, %zu fan-out answers, %zu whole sessions (--include-incomplete "
-               "keeps them)\n",
+               "those, %zu fan-out answers; sessions without any turn left: %zu "
+               "(--include-incomplete keeps them)\n",
             c->left.turns_unasked, c->left.turns_unscored, c->left.turns_behind,
             c->left.fan_out, c->left.sessions);
 }

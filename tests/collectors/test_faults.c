@@ -541,6 +541,8 @@ static void play_one(const struct fault *x)
     store_fixture_price(&f, llm, PRICE, PRICE);
     store_fixture_session(&f, llm, x->play == play_dead ? 2 : 1, 0);
     engine_options_init(&o);
+    if (x->set == use_no_server)
+        o.max_attempts = 2; /* else a server that is never reached uses up none */
     err = (struct error)ERROR_INIT;
     int64_t begun = clock_mono_ns();
     enum status s = engine_run(f.store, &o, &r, &err);

@@ -214,8 +214,6 @@ static void response_fill(struct json *root, const struct sim_reply *reply, int 
         message_fill(json_add_object(output), reply, 1);
     if (whole && reply->has_usage)
         usage_set(reply, root);
-    else
-        json_set_null(root, "usage");
 }
 
 static struct json *write_whole(const struct sim_reply *reply)

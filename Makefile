@@ -3,6 +3,7 @@
 BUILD ?= build
 PREFIX ?= /usr/local
 VERSION := 0.1.0
+DOC_DIR = $(DESTDIR)$(PREFIX)/share/doc/m4a1
 
 # Outside libraries; each has one owner (docs/design/001-layout.md).
 PACKAGES := sqlite3 libcurl libcjson libmicrohttpd libavformat libavcodec libavutil \
@@ -82,13 +83,15 @@ demo: setup ## install what is missing, build, and run the whole pipeline in a s
 	@$(BUILD)/m4a1 demo
 
 install: all ## install the program and its documents (PREFIX=/usr/local, DESTDIR=)
-	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/doc/m4a1'
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DOC_DIR)/docs/design'
 	install -m 755 $(BUILD)/m4a1 '$(DESTDIR)$(PREFIX)/bin/m4a1'
-	install -m 644 LICENSE $(wildcard *.md docs/*.md) '$(DESTDIR)$(PREFIX)/share/doc/m4a1'
+	install -m 644 LICENSE $(wildcard *.md) '$(DOC_DIR)'
+	install -m 644 $(wildcard docs/*.md) '$(DOC_DIR)/docs'
+	install -m 644 $(wildcard docs/design/*.md) '$(DOC_DIR)/docs/design'
 
 uninstall: ## remove what `make install` put there
 	rm -f '$(DESTDIR)$(PREFIX)/bin/m4a1'
-	rm -rf '$(DESTDIR)$(PREFIX)/share/doc/m4a1'
+	rm -rf '$(DOC_DIR)'
 
 clean: ## remove everything that was built
 	rm -rf build
@@ -192,7 +195,6 @@ $(LIBS):
 	$(Q)$(AR) rcs $@ $^
 
 $(BUILD)/m4a1: $(CLI_SRC:%.c=$(OBJ)/%.o) $(BUILD)/libm4a1.a
-	@[ ! -d $@ ] || { echo "$@ is a folder of an older build: rm -r $@, then again"; exit 1; }
 	$(call say,LINK  $@)
 	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
 

@@ -208,25 +208,6 @@ static enum status plan_for_judge(struct store *store, const struct llm *judge,
     return s;
 }
 
-enum status ratio_plan(struct store *store, const struct ratio_terms *terms,
-    struct ratio_counts *counts, struct error *err)
-{
-    struct llm *llms;
-    size_t n;
-    enum status s = llm_load_all(store, 0, &llms, &n, err);
-    if (!s)
-        s = store_begin(store, err);
-    for (size_t i = 0; i < n && !s; i++) {
-        if (llms[i].role == LLM_JUDGE)
-            s = plan_for_judge(store, &llms[i], terms, counts, err);
-    }
-    if (!s)
-        s = store_commit(store, err);
-    store_rollback(store);
-    llm_free_all(llms, n);
-    return s;
-}
-
 /* --- reading replies --- */
 
 static int in_scale(double x)
@@ -306,6 +287,29 @@ static enum status score_replies(
             query_int(q, 4), counts, err);
     }
     query_close(q);
+    return s;
+}
+
+/* --- the two passes --- */
+
+enum status ratio_plan(struct store *store, const struct ratio_terms *terms,
+    struct ratio_counts *counts, struct error *err)
+{
+    struct llm *llms;
+    size_t n;
+    enum status s = llm_load_all(store, 0, &llms, &n, err);
+    if (!s)
+        s = store_begin(store, err);
+    if (!s) /* a reply that came in before a kill is no reason to ask again */
+        s = score_replies(store, counts, err);
+    for (size_t i = 0; i < n && !s; i++) {
+        if (llms[i].role == LLM_JUDGE)
+            s = plan_for_judge(store, &llms[i], terms, counts, err);
+    }
+    if (!s)
+        s = store_commit(store, err);
+    store_rollback(store);
+    llm_free_all(llms, n);
     return s;
 }
 

@@ -26,8 +26,9 @@ struct ratio_counts {
     int64_t unscored; /* answers that will get none, with the reason */
 };
 
-/* Write down the judge calls that are missing: for each judge llm and each path,
- * fan-out or checked answer whose turn has a reference answer; one transaction. */
+/* Write down the judge calls that are missing: for each judge llm and each path, fan-out
+ * or checked answer whose turn has a reference answer.  Replies that are there already
+ * are scored first, so that nothing is asked twice; one transaction. */
 MUST_CHECK enum status ratio_plan(struct store *store, const struct ratio_terms *terms,
     struct ratio_counts *counts, struct error *err);
 

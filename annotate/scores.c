@@ -25,7 +25,10 @@ enum status scores_mark_refusals(struct store *store, int64_t *n_new, struct err
     enum status s = store_begin(store, err);
     if (!s)
         s = query_open(store,
-            "SELECT response_id, text FROM response r WHERE response_id > ? AND NOT "
+            "SELECT response_id, r.text FROM response r JOIN call c USING (call_id) "
+            "WHERE "
+            "response_id > ? AND c.purpose IN ('path', 'fan_out', 'reference', 'check') "
+            "AND NOT "
             "EXISTS "
             "(SELECT 1 FROM score WHERE response_id = r.response_id AND scorer = ? "
             "AND version = ?) "

@@ -20,8 +20,9 @@ struct score {
 MUST_CHECK enum status score_put(
     struct store *store, const struct score *score, struct error *err);
 
-/* Mark every response that has no refusal score of today's version yet; scores of earlier
- * versions stay.  One transaction.  n_new: how many were marked. */
+/* Mark every response to a prompt (not a judge's) that has no refusal score of today's
+ * version yet; scores of earlier versions stay.  One transaction.  n_new: how many were
+ * marked. */
 MUST_CHECK enum status scores_mark_refusals(
     struct store *store, int64_t *n_new, struct error *err);
 

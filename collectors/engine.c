@@ -17,6 +17,7 @@
 #include "m4a1/base/clock.h"
 #include "m4a1/base/log.h"
 #include "m4a1/base/text.h"
+#include "schema/query.h"
 
 #define CACHE_BYTES (64u << 20)
 #define LONGEST_NAP_NS INT64_C(100000000) /* so that Ctrl-C is seen soon */
@@ -153,8 +154,10 @@ void engine_look_for_stop(struct engine *e)
         e->result->interrupted = 1;
         engine_stop(e, now);
         if (e->n_in_flight)
-            log_info("finishing %d calls in flight; interrupt again to give them up",
-                e->n_in_flight);
+            log_warn(
+                "finishing %d calls in flight (up to %.0f s); interrupt again to give "
+                "them up: they may be billed all the same",
+                e->n_in_flight, e->o->grace_s);
     }
     if (e->deadline_ns && now >= e->deadline_ns && !e->stopped_ns) {
         engine_stop(e, now);
@@ -263,8 +266,11 @@ static enum status make_lanes(struct engine *e, const int *used, struct error *e
 static enum status prepare(struct engine *e, struct error *err)
 {
     const struct engine_options *o = e->o;
-    struct preflight_rules rules = { &e->scope, o->simulator_url != NULL,
-        o->allow_unpriced, o->max_usd >= 0 };
+    struct preflight_rules rules = { .scope = &e->scope,
+        .is_simulated = o->simulator_url != NULL,
+        .is_rehearsal = o->is_rehearsal,
+        .allow_unpriced = o->allow_unpriced,
+        .has_cap = o->max_usd >= 0 };
     e->cap_pusd = o->max_usd < 0 ? -1 : (int64_t)(o->max_usd * 1e12);
     enum status s = llm_load_all(e->store, 1, &e->llms, &e->n_llms, err);
     if (s == OK)
@@ -343,7 +349,11 @@ static void release(struct engine *e)
 static enum status report(struct engine *e, struct error *err)
 {
     struct engine_result *r = e->result;
-    r->spent_pusd = e->spent_pusd;
+    r->counted_pusd = e->spent_pusd;
+    enum status s = store_int(
+        e->store, 0, &r->known_pusd, err, "SELECT sum(cost_pusd) FROM attempt_cost", "");
+    if (s)
+        return s;
     r->llms = calloc(e->n_lanes ? e->n_lanes : 1, sizeof *r->llms);
     if (!r->llms)
         return error_nomem(err, e->n_lanes * sizeof *r->llms);

@@ -33,6 +33,7 @@ struct engine_options {
     int retry_failed;          /* ask calls again that failed for good */
     int allow_unpriced;        /* llms without a price count nothing */
     const char *simulator_url; /* every call goes there, without keys */
+    int is_rehearsal; /* the store is a copy: simulated answers may stand beside real */
     const volatile sig_atomic_t
         *interrupted; /* 1: finish what is in flight; 2: give up */
     double grace_s;   /* how long a stopped run waits for what is in flight */
@@ -60,6 +61,7 @@ struct engine_llm {
     int is_given_up;                     /* its server did not answer any more */
     int is_capped;                       /* a cap keeps its next call back */
     int slots, slots_now, slots_least;   /* calls at once: ceiling, at the end, fewest */
+    char last_error[200];                /* of its last attempt that failed */
 };
 
 struct engine_result {
@@ -69,8 +71,10 @@ struct engine_result {
     int64_t n_sent, n_answered, n_attempts_failed, n_failed;
     int64_t n_unsendable; /* calls that could not be built; see first_unsendable */
     char first_unsendable[1024];
-    int cap_reached, limit_reached, deadline_reached, interrupted;
-    int64_t spent_pusd;         /* by the whole store, as counted against a cap */
+    int cap_reached; /* the cap of all; an llm of its own has is_capped */
+    int limit_reached, deadline_reached, interrupted;
+    int64_t known_pusd;   /* what the answers of the whole store cost, as far as known */
+    int64_t counted_pusd; /* the same with what is reserved where the cost is unknown */
     struct ready_counts counts; /* at the end */
     struct engine_llm *llms;    /* those that had something to do */
     size_t n_llms;

@@ -38,7 +38,7 @@ static enum status reserve(
     // While other attempts hold reservations, room may still come.
     if ((!fits_all && e->reserved_pusd == 0) || (!fits_own && lane->reserved_pusd == 0)) {
         lane->is_capped = lane->figures.is_capped = 1;
-        e->result->cap_reached = 1;
+        e->result->cap_reached |= !fits_all;
     }
     return OK;
 }

@@ -163,10 +163,13 @@ static int plan_next(struct engine *e, struct lane *lane, const struct job *job)
     int http_status = job->exchange.http_status;
     int64_t now_ns = clock_mono_ns(), now_ms = clock_wall_ms();
     int max_attempts = e->o->max_attempts ? e->o->max_attempts : job->llm->max_attempts;
-    // A probe that finds the server still down says nothing about its call.
+    /* A server that is never reached costs nothing and uses up no attempt, unless the user
+     * said how many there shall be. A probe that finds the server still down says nothing
+     * about its call. */
     int is_down = failure == FAILURE_CONNECT || says_not_now(http_status);
-    int is_counted =
-        failure != FAILURE_STALE && !(job->is_probe && is_down && max_attempts > 1);
+    int is_counted = failure != FAILURE_STALE &&
+                     (failure != FAILURE_CONNECT || e->o->max_attempts > 0) &&
+                     !(job->is_probe && is_down && max_attempts > 1);
     int n_failed = job->n_failed + is_counted;
     if (failure == FAILURE_ABORTED)
         return 0;
@@ -176,8 +179,9 @@ static int plan_next(struct engine *e, struct lane *lane, const struct job *job)
     if (failure == FAILURE_STALE)
         wait = 0;
     else
-        wait = wait >= 0 ? spread(e, wait)
-                         : retry_wait_ns(n_failed, headers, now_ms, &e->rng);
+        wait = wait >= 0
+                   ? spread(e, wait)
+                   : retry_wait_ns(n_failed ? n_failed : 1, headers, now_ms, &e->rng);
     if (wait > LONGEST_WAIT_NS) {
         lane->is_refused = 1;
         log_warn("llm %s asks to wait for %lld s; its calls are left for a later run",
@@ -205,6 +209,8 @@ static enum status settle_failure(
         is_final = plan_next(e, lane, job);
     log_debug("call %lld, attempt %lld: %s: %s", (long long)job->call_id,
         (long long)job->number, failure_names[job->answer.failure], job->answer.error);
+    snprintf(lane->figures.last_error, sizeof lane->figures.last_error, "%s",
+        job->answer.error);
     e->result->n_attempts_failed++;
     lane->figures.n_attempts_failed++;
     e->result->n_failed += is_final;
@@ -236,6 +242,12 @@ enum status engine_settle(struct engine *e, struct job *job, struct error *err)
     if (failure == FAILURE_RATE_LIMIT && asked_ns(job, clock_wall_ms()) > asked)
         asked = asked_ns(job, clock_wall_ms());
     int n_pauses = lane->pace.n_pauses;
+    if (asked > LONGEST_WAIT_NS && !lane->is_refused) {
+        lane->is_refused = 1;
+        log_warn("llm %s asks to wait for %lld s; its calls are left for a later run",
+            job->llm->name, (long long)(asked / SECOND_NS));
+        asked = 0;
+    }
     e->n_in_flight--;
     pace_done(&lane->pace, outcome_of(failure), job->handed_ns,
         job->max_input_tokens + job->max_output_tokens, n_used_tokens(&job->answer),

@@ -149,7 +149,8 @@ enum status ledger_n_failed(
     int64_t n = 0;
     enum status s = store_int(store, 0, &n, err,
         "SELECT count(*) FROM attempt WHERE call_id = ?1 AND status = 'failed'"
-        " AND error_class <> 'stale_connection' AND attempt_id > coalesce((SELECT "
+        " AND error_class NOT IN ('stale_connection', 'connect') AND attempt_id > "
+        "coalesce((SELECT "
         "max(attempt_id) FROM attempt"
         " WHERE call_id = ?1 AND final), 0)",
         "i", call_id);

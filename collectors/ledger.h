@@ -40,7 +40,7 @@ MUST_CHECK enum status ledger_spent_by(
     struct store *store, int64_t llm_id, int64_t *out_pusd, struct error *err);
 
 /* How often the call has failed since it last failed for good; connections that were
- * dead before they were used again do not count. */
+ * dead before they were used again, and servers never reached, do not count. */
 MUST_CHECK enum status ledger_n_failed(
     struct store *store, int64_t call_id, int *out, struct error *err);
 

@@ -295,6 +295,86 @@ static enum status plan_session(struct drawing *d, int64_t index, struct error *
     return s;
 }
 
+/* Some scenes that no session can use, for the message that there is none to use. */
+static enum status name_incomplete(
+    struct store *store, struct buffer *out, struct error *err)
+{
+    struct query *q;
+    enum status s = query_open(store,
+        "SELECT DISTINCT s.name, v.name FROM scene s JOIN scene_frame f USING (scene_id) "
+        "JOIN view v ON v.retired_ms IS NULL WHERE NOT EXISTS (SELECT 1 FROM scene_frame "
+        "g WHERE "
+        "g.scene_id = s.scene_id AND g.at_ms = f.at_ms AND g.view_id = v.view_id AND "
+        "g.frame_id IS NOT NULL) ORDER BY s.name LIMIT 3",
+        &q, err);
+    while (!s && !(s = query_next(q, err)) && query_has_row(q))
+        buffer_printf(out, "%s%s lacks %s", out->len ? ", " : "; ", query_text(q, 0),
+            query_text(q, 1));
+    query_close(q);
+    return s;
+}
+
+static enum status check_inputs(const struct drawing *d, struct error *err)
+{
+    const struct plan_inputs *in = &d->p.in;
+    if (!in->n_scenes) {
+        struct buffer examples;
+        buffer_init(&examples, 1 << 12);
+        enum status s = name_incomplete(d->p.store, &examples, err);
+        if (!s)
+            s = error_set(err, E_ARG,
+                "the store has no scene with a frame of every view (%d views)%s; m4a1 "
+                "ingest "
+                "adds scenes, and files to scenes",
+                __builtin_popcount(in->all_views), buffer_str(&examples));
+        buffer_release(&examples);
+        return s;
+    }
+    if (in->recipe->sessions.script && d->options->n_sessions >= 0)
+        return error_set(err, E_ARG,
+            "sessions are scripted in %s, so their number is that of its lines: leave "
+            "out "
+            "--sessions",
+            in->recipe->sessions.script);
+    return OK;
+}
+
+/* A scripted session that was planned must still be what the script says. */
+static enum status check_planned(struct drawing *d, int64_t index, struct error *err)
+{
+    struct planner *p = &d->p;
+    const struct plan_script_session *scripted = &d->script->sessions[index];
+    struct session_plan session = { .index = index,
+        .scene = scripted->scene,
+        .prompts = scripted->prompts,
+        .n_turns = scripted->n_turns };
+    int64_t n = 0;
+    enum status s = plan_identify_session(p, &session, err);
+    if (!s)
+        s = store_int(p->store, 0, &n, err,
+            "SELECT count(*) FROM session WHERE identity = ?", "t", session.identity);
+    if (!s && !n)
+        s = error_set(err, E_ARG,
+            "%s:%d: is not what was planned for this line; a script may grow, but what "
+            "is "
+            "planned stays: put the changed session at its end",
+            p->in.recipe->sessions.script, scripted->line);
+    return s;
+}
+
+static enum status count_scenes(struct planner *p, struct error *err)
+{
+    enum status s = store_int(p->store, 0, &p->counts->scenes, err,
+        "SELECT count(DISTINCT scene_id) FROM session WHERE plan_id = ?", "i",
+        p->plan_id);
+    return s ? s
+             : store_int(p->store, 0, &p->counts->instants, err,
+                   "SELECT count(*) FROM (SELECT DISTINCT scene_id, at_ms FROM session "
+                   "WHERE "
+                   "plan_id = ?)",
+                   "i", p->plan_id);
+}
+
 static enum status plan_all(struct drawing *d, struct error *err)
 {
     struct planner *p = &d->p;
@@ -309,26 +389,18 @@ static enum status plan_all(struct drawing *d, struct error *err)
         "ii", p->seed, (int64_t)(d->script != NULL));
     first++;
     p->counts->sessions_before = first;
+    for (int64_t i = 0; d->script && i < first && i < n && !s; i++)
+        s = check_planned(d, i, err);
     if (!s && first < n && d->behaviour->needs_seen)
         s = tally_load(p->store, &d->seen, err);
     if (!s && first < n)
         s = write_run(d, err);
-    progress_total(d->options->progress, n - first);
+    progress_total(d->options->progress, n > first ? n - first : 0);
     for (int64_t i = first; i < n && !s; i++) {
         s = plan_session(d, i, err);
         progress_step(d->options->progress, 1, NULL);
     }
-    return s;
-}
-
-static enum status check_scenes(const struct plan_inputs *in, struct error *err)
-{
-    return in->n_scenes
-               ? OK
-               : error_set(err, E_ARG,
-                     "the store has no scene with a frame of every view (%d views); m4a1 "
-                     "ingest adds scenes, and m4a1 check names incomplete ones",
-                     __builtin_popcount(in->all_views));
+    return s ? s : count_scenes(p, err);
 }
 
 enum status plan_make(struct store *store, const struct plan_options *options,
@@ -338,7 +410,7 @@ enum status plan_make(struct store *store, const struct plan_options *options,
     int64_t last_call = 0;
     enum status s = planner_open(&d.p, store, options, counts, err);
     if (!s)
-        s = check_scenes(&d.p.in, err);
+        s = check_inputs(&d, err);
     if (!s)
         s = choose_behaviour(&d, err);
     if (!s) {

@@ -53,7 +53,7 @@ struct plan_options plan_options_init(void);
 struct plan_counts {
     int64_t sessions, turns, path, fan_out, reference, check;
     int64_t sessions_before;  /* of this seed, planned earlier */
-    int64_t scenes, instants; /* complete ones that sessions were drawn from */
+    int64_t scenes, instants; /* that the new sessions are over */
 };
 
 /* One transaction.  E_ARG names what is missing: a recipe, scenes with all views,

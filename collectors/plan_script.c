@@ -67,6 +67,10 @@ static enum status read_prompts(const struct script_reader *r, const struct json
         if (i == r->in->n_prompts)
             return SCRIPT_ERROR(
                 r, err, "prompts[%zu]: the recipe has no prompt '%s'", t, id);
+        if (!plan_prompt_suits(&r->in->prompts[i], session->scene))
+            return SCRIPT_ERROR(r, err,
+                "prompts[%zu]: scene %s lacks a tag that prompt '%s' needs", t,
+                session->scene->name, id);
         session->prompts[t] = i;
     }
     return OK;

@@ -68,8 +68,7 @@ enum status plan_write_run(
     return s;
 }
 
-/* The session's identity: frames, prompts, history rule, plan seed and index. */
-static enum status identify_session(
+enum status plan_identify_session(
     const struct planner *p, struct session_plan *session, struct error *err)
 {
     struct json *frames;
@@ -98,7 +97,7 @@ static enum status identify_session(
 enum status plan_write_session(
     struct planner *p, struct session_plan *session, struct error *err)
 {
-    enum status s = identify_session(p, session, err);
+    enum status s = plan_identify_session(p, session, err);
     if (!s)
         s = store_run(p->store, err,
             "INSERT INTO session (identity, scene_id, at_ms, plan_id, plan_index) VALUES "

@@ -43,6 +43,10 @@ void planner_release(struct planner *p);
 MUST_CHECK enum status plan_write_run(
     struct planner *p, const char *behaviour, struct json *settings, struct error *err);
 
+/* The session's identity: frames, prompts, history rule, plan seed and index. */
+MUST_CHECK enum status plan_identify_session(
+    const struct planner *p, struct session_plan *session, struct error *err);
+
 /* Fills identity and session_id. */
 MUST_CHECK enum status plan_write_session(
     struct planner *p, struct session_plan *session, struct error *err);

@@ -141,13 +141,39 @@ static enum status check_images(struct store *store, const struct preflight_rule
     return s;
 }
 
+/* A dialogue whose history is made up teaches nothing about real llms, and the other way
+ * round: the answers of a store are the simulator's, or none is. */
+static enum status refuse_mixture(
+    struct store *store, const struct preflight_rules *rules, struct error *err)
+{
+    int64_t n = 0;
+    if (rules->is_rehearsal)
+        return OK;
+    enum status s = store_int(store, 0, &n, err,
+        "SELECT count(*) FROM response WHERE attempt_id IS NOT NULL AND simulated <> ?",
+        "i", (int64_t)rules->is_simulated);
+    if (s != OK || !n)
+        return s;
+    return error_set(err, E_ARG,
+        rules->is_simulated
+            ? "nothing was sent: the store holds %lld real answers, and simulated ones "
+              "do not "
+              "go beside them; rehearse in a copy of the store from before"
+            : "nothing was sent: the store holds %lld simulated answers, and real ones "
+              "do not "
+              "go beside them; collect into a store of its own (m4a1 init, ingest, plan)",
+        (long long)n);
+}
+
 enum status preflight(struct store *store, const struct preflight_rules *rules,
     const struct llm *llms, size_t n_llms, int *used, struct error *err)
 {
     struct buffer out;
     buffer_init(&out, MAX_COMPLAINTS);
     memset(used, 0, n_llms * sizeof *used);
-    enum status s = find_used(store, rules, llms, n_llms, used, err);
+    enum status s = refuse_mixture(store, rules, err);
+    if (s == OK)
+        s = find_used(store, rules, llms, n_llms, used, err);
     for (size_t i = 0; s == OK && i < n_llms; i++) {
         if (!used[i])
             continue;

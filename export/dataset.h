@@ -63,6 +63,15 @@ struct dataset_llm {
     int cloud; /* 1 = its views and prompts leave the device */
 };
 
+/* What dataset_read() took away. */
+struct left_out {
+    size_t sessions;       /* sessions without a complete turn 0 */
+    size_t turns_unasked;  /* path turns without an answer */
+    size_t turns_unscored; /* path turns with an answer and without a score */
+    size_t turns_behind;   /* complete turns behind one of those */
+    size_t fan_out;        /* fan-out interactions without answer or score */
+};
+
 struct dataset {
     char *source; /* the path it was read from */
     char **views; /* names */
@@ -75,6 +84,7 @@ struct dataset {
     struct session *sessions;
     size_t n_sessions;
     int simulated;         /* some answer is simulated */
+    struct left_out left;  /* set by dataset_read() */
     size_t *by_id;         /* [n_sessions] positions sorted by id; built by the seal */
     char digest[HASH_HEX]; /* of what training sees; equal content, equal digest */
 };
@@ -89,7 +99,7 @@ void dataset_free(struct dataset *data);
 
 /* Read DATA: a store, an export folder or an authors' JSON file, told apart by what is
  * there.  Only complete rows are given: a session ends before its first turn that has no
- * answer or no score, and is left out where that is turn 0; the log says how many. */
+ * answer or no score, and is left out where that is turn 0; (*out)->left says how many. */
 MUST_CHECK enum status dataset_read(
     const char *path, struct dataset **out, struct error *err);
 

@@ -32,15 +32,6 @@ MUST_CHECK enum status dataset_tidy(struct dataset *data, struct error *err);
 /* Drop every session whose id is not among the n rising ids; tidy and seal again. */
 void dataset_keep(struct dataset *data, const int64_t *ids, size_t n);
 
-/* What dataset_drop_incomplete() took away. */
-struct left_out {
-    size_t sessions;       /* sessions without a complete turn 0 */
-    size_t turns_unasked;  /* path turns without an answer */
-    size_t turns_unscored; /* path turns with an answer and without a score */
-    size_t turns_behind;   /* complete turns behind one of those */
-    size_t fan_out;        /* fan-out interactions without answer or score */
-};
-
 /* Cut every session before its first path turn without answer or score. */
 MUST_CHECK enum status dataset_drop_incomplete(
     struct dataset *data, struct left_out *out, struct error *err);

@@ -10,7 +10,6 @@
 #include "export/manifest.h"
 #include "export/split.h"
 #include "m4a1/base/files.h"
-#include "m4a1/base/log.h"
 #include "m4a1/base/text.h"
 #include "schema/store.h"
 
@@ -64,22 +63,15 @@ enum status dataset_read_all(const char *path, struct dataset **out, struct erro
 
 enum status dataset_read(const char *path, struct dataset **out, struct error *err)
 {
-    struct left_out left;
     enum status s = dataset_read_all(path, out, err);
     if (s)
         return s;
-    if ((s = dataset_drop_incomplete(*out, &left, err)) ||
+    if ((s = dataset_drop_incomplete(*out, &(*out)->left, err)) ||
         (s = dataset_seal(*out, err))) {
         dataset_free(*out);
         *out = NULL;
         return s;
     }
-    if (left.turns_unasked || left.turns_unscored)
-        log_warn(
-            "%s: %zu turns without an answer, %zu without a score and %zu behind those "
-            "are left out, and with them %zu sessions",
-            path, left.turns_unasked, left.turns_unscored, left.turns_behind,
-            left.sessions);
     return OK;
 }
 

@@ -77,9 +77,13 @@ static enum status gather(struct exporter *e, struct error *err)
     e->counts->turns = c.turns;
     e->counts->fan_out = c.fan_out;
     e->counts->simulated = c.simulated;
+    if (c.sessions == 0 && !e->counts->left.sessions)
+        return error_set(err, E_ARG,
+            "the store %s has no session to export; m4a1 status says what is to be done",
+            store_path(e->store));
     if (c.sessions == 0)
         return error_set(err, E_ARG,
-            "export: the store %s has no complete session: %zu have a first turn without "
+            "the store %s has no complete session: %zu have a first turn without "
             "an answer or a score; m4a1 status says what is to be done "
             "(--include-incomplete exports them as they are)",
             store_path(e->store), e->counts->left.sessions);

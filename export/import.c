@@ -35,8 +35,8 @@ static enum status prepare_views(struct importer *im, struct error *err)
     enum status s = store_int(im->store, 0, &n, err, "SELECT count(*) FROM view", "");
     if (!s && n > 0 && (size_t)n != im->data->n_views)
         s = error_set(err, E_ARG,
-            "import: the file has %zu views and the store %s has %lld; import it into a "
-            "store of its own",
+            "it has %zu views and the store %s has %lld; import it into a store of its "
+            "own",
             im->data->n_views, store_path(im->store), (long long)n);
     for (size_t v = 0; v < im->data->n_views && !s; v++) {
         if (n == 0)
@@ -357,7 +357,7 @@ enum status import_dataset(struct store *store, const struct dataset *data,
     if (s) {
         store_rollback(store);
         *counts = (struct import_counts) { 0 };
-        error_prefix(err, "import %s: ", data->source);
+        error_prefix(err, "%s: ", data->source);
     }
     free(im.tasks);
     return s;

@@ -115,8 +115,9 @@ static enum status draw_scenes(const struct dataset *data, double train, uint64_
     free(place);
     if (!s && (!out->n_train || !out->n_test))
         s = error_set(err, E_ARG,
-            "split by scene: all %zu sessions are over one scene; split by session, or "
-            "collect over more scenes",
+            "all %zu sessions are over one scene, which cannot be split by scene; split "
+            "by "
+            "session, or collect over more scenes",
             n);
     return s;
 }
@@ -126,12 +127,13 @@ enum status split_draw(const struct dataset *data, int by_scene, double train,
 {
     *out = (struct split) { 0 };
     if (!(train > 0 && train < 1))
-        return error_set(err, E_ARG,
-            "split: the training share must lie between 0 and 1, not %g", train);
+        return error_set(
+            err, E_ARG, "the training share must lie between 0 and 1, not %g", train);
     if (data->n_sessions < 2)
         return error_set(err, E_ARG,
-            "split: %zu complete session%s; a split needs 2 or more", data->n_sessions,
-            data->n_sessions == 1 ? "" : "s");
+            "%s has %zu complete session%s, and a split needs 2 or more; turns become "
+            "complete by an answer (m4a1 collect) and a score (m4a1 annotate)",
+            data->source, data->n_sessions, data->n_sessions == 1 ? "" : "s");
     enum status s = split_init(out, data->n_sessions, err);
     if (s)
         return s;

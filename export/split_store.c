@@ -53,7 +53,8 @@ enum status split_check_name(const char *name, struct error *err)
     size_t n = strspn(name, letters);
     if (name[n] || n == 0 || n > 64 || name[0] == '.')
         return error_set(err, E_ARG,
-            "split: the name '%.80s' must be 1 to 64 letters, digits, dots, dashes or "
+            "the name '%.80s' of a split must be 1 to 64 letters, digits, dots, dashes "
+            "or "
             "underscores, and not begin with a dot; it is also the name of a file",
             name);
     return OK;
@@ -72,7 +73,7 @@ static enum status add_identities(struct store *store, struct json *list,
         query_bind(q, "i", session ? session->session_id : 0);
         s = query_next(q, err);
         if (!s && !query_has_row(q))
-            s = error_set(err, E_NOT_FOUND, "split: the store %s has no session %lld",
+            s = error_set(err, E_NOT_FOUND, "the store %s has no session %lld",
                 store_path(store), (long long)ids[i]);
         else if (!s && !json_add_text(list, query_text(q, 0)))
             s = error_nomem(err, HASH_HEX);

@@ -110,6 +110,12 @@ static const struct sql_invariant sql_invariants[] = {
         " (SELECT 1 FROM response p WHERE p.call_id = c.parent_id)) OR "
         "(c.subject_id IS NOT NULL AND NOT EXISTS "
         " (SELECT 1 FROM response p WHERE p.call_id = c.subject_id))" },
+    { "the answers of a store are all simulated, or none is",
+        "SELECT 'response ' || min(response_id) || ' is simulated, others are not' FROM "
+        "response "
+        "WHERE attempt_id IS NOT NULL AND simulated AND EXISTS (SELECT 1 FROM response "
+        "WHERE "
+        "attempt_id IS NOT NULL AND NOT simulated) HAVING count(*)" },
     { "token counts are not negative",
         "SELECT 'response ' || response_id FROM response WHERE "
         "min(coalesce(input_tokens, 0), "

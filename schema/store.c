@@ -118,38 +118,57 @@ static enum status refuse_network(const char *path, struct error *err)
     return s;
 }
 
-/* Take the writer's lock: an advisory lock that ends with the process, on a file whose
- * text tells others who holds it. */
+/* Tell others who writes: the text of STORE.lock, for people.  The lock itself is on the
+ * store's own file, so that no other name of it and no missing file lets a second in. */
+static enum status write_lock_text(struct store *store, struct error *err)
+{
+    char text[LOCK_TEXT_MAX], now[32], host[64] = "";
+    gethostname(host, sizeof host - 1);
+    int n = snprintf(text, sizeof text, "process %ld on %s (since %s)", (long)getpid(),
+        host, clock_iso8601(clock_wall_ms(), now, sizeof now));
+    return file_write(store->lock_path, text, (size_t)n, err);
+}
+
 static enum status store_lock(struct store *store, struct error *err)
 {
-    char *path = text_format("%s.lock", store->path);
-    if (!path)
+    char *real = realpath(store->path, NULL);
+    store->lock_path = real ? text_format("%s.lock", real) : NULL;
+    free(real);
+    if (!store->lock_path)
         return error_nomem(err, strlen(store->path) + 6);
-    enum status s = OK;
-    char text[LOCK_TEXT_MAX] = "", now[32], host[64] = "";
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (fd < 0) {
-        s = error_errno(err, "cannot create the lock file %s", path);
-    } else if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        ssize_t n = read(fd, text, sizeof text - 1);
-        text[n > 0 ? n : 0] = '\0';
-        s = error_set(err, E_LOCKED,
-            "store %s: %s writes to it; wait until it is done, or stop it (reading verbs "
-            "such as status work meanwhile)",
-            store->path, text[0] ? text : "another process");
-    } else {
-        gethostname(host, sizeof host - 1);
-        int n = snprintf(text, sizeof text, "process %ld on %s (since %s)",
-            (long)getpid(), host, clock_iso8601(clock_wall_ms(), now, sizeof now));
-        if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)n, 0) != n)
-            s = error_errno(err, "cannot write the lock file %s", path);
+    store->lock_fd = open(store->path, O_RDONLY | O_CLOEXEC);
+    if (store->lock_fd < 0)
+        return error_errno(err, "cannot open the store %s", store->path);
+    if (flock(store->lock_fd, LOCK_EX | LOCK_NB) == 0) {
+        store->is_locked = 1;
+        return write_lock_text(store, err);
     }
-    if (s && fd >= 0)
-        close(fd);
-    else
-        store->lock_fd = fd;
-    free(path);
+    struct buffer holder;
+    buffer_init(&holder, LOCK_TEXT_MAX);
+    if (file_read(store->lock_path, &holder, NULL) != OK)
+        buffer_clear(&holder);
+    enum status s = error_set(err, E_LOCKED,
+        "store %s: %s writes to it; wait until it is done, or stop it (reading verbs "
+        "such as "
+        "status work meanwhile)",
+        store->path, holder.len ? buffer_str(&holder) : "another process");
+    buffer_release(&holder);
     return s;
+}
+
+/* A store that was deleted or replaced under its writer would swallow every answer. */
+static enum status check_still_there(const struct store *store, struct error *err)
+{
+    struct stat ours, named;
+    if (store->lock_fd < 0 ||
+        (fstat(store->lock_fd, &ours) == 0 && stat(store->path, &named) == 0 &&
+            ours.st_ino == named.st_ino && ours.st_dev == named.st_dev))
+        return OK;
+    return error_set(err, E_STORE,
+        "store %s: the file was deleted, moved or replaced while it was written to; "
+        "nothing "
+        "more is done",
+        store->path);
 }
 
 static enum status store_migrate(struct store *store, struct error *err)
@@ -184,6 +203,12 @@ static enum status store_check_kind(struct store *store, struct error *err)
         return error_set(err, E_DATA,
             "%s is an SQLite database, but not an M4A1 store (application_id %lld)",
             store->path, (long long)application);
+    if (version < 1)
+        return error_set(err, E_DATA,
+            "store %s: says that it has version %lld, which none has: the file is "
+            "damaged; "
+            "restore a backup",
+            store->path, (long long)version);
     if (version > STORE_VERSION)
         return error_set(err, E_DATA,
             "store %s has version %lld, newer than this m4a1 knows (%d): update m4a1",
@@ -356,8 +381,11 @@ void store_close(struct store *store)
         return;
     query_free_all(store);
     sqlite3_close(store->db);
+    if (store->is_locked)
+        unlink(store->lock_path);
     if (store->lock_fd >= 0)
         close(store->lock_fd);
+    free(store->lock_path);
     free(store->path);
     free(store);
 }
@@ -381,7 +409,8 @@ int store_is_database(const char *path)
 
 enum status store_begin(struct store *store, struct error *err)
 {
-    return store_exec(store, "BEGIN IMMEDIATE", err);
+    enum status s = check_still_there(store, err);
+    return s ? s : store_exec(store, "BEGIN IMMEDIATE", err);
 }
 
 enum status store_commit(struct store *store, struct error *err)

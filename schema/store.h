@@ -1,6 +1,6 @@
 /* store.h - the M4A1 store: one SQLite file that is the record of everything.
  *
- * One process writes at a time (a lock file beside the store names it); any number
+ * One process writes at a time (STORE.lock beside the store names it); any number
  * read.  Only the writer checkpoints the WAL.  A store handle belongs to one thread. */
 #ifndef SCHEMA_STORE_H
 #define SCHEMA_STORE_H

@@ -11,7 +11,9 @@ struct store {
     char *path;
     sqlite3 *db;
     enum store_mode mode;
-    int lock_fd;           /* of the writer's lock file; -1 for a reader */
+    int lock_fd; /* the store's own file, locked by its writer; -1 for a reader */
+    int is_locked;
+    char *lock_path;       /* STORE.lock, which tells who writes */
     struct query *queries; /* every statement prepared so far */
     int was_conflict;
 };

@@ -140,10 +140,31 @@ static enum stop stop_of(const char *word)
     return STOP_OTHER;
 }
 
+/* A whole answer has a message, and one that stopped by itself has something in it. */
+static int is_message(const struct json *m, const char *why)
+{
+    const struct json *content = json_get(m, "content");
+    if (text_equal(why, "content_filter"))
+        return 1; /* Azure leaves the message out */
+    if (!json_is_object(m) || json_is_number(content) || json_is_object(content))
+        return 0;
+    int is_empty = !content || json_is_null(content);
+    return !is_empty || !text_equal(why, "stop") ||
+           json_is_string(json_get(m, "refusal")) || json_get(m, "reasoning_content") ||
+           json_get(m, "reasoning") || json_size(json_get(m, "tool_calls"));
+}
+
 static void read_choice(struct reading *r, const struct json *choice)
 {
     const struct json *m = json_get(choice, "message");
     const char *why = json_text(json_get(choice, "finish_reason"), NULL);
+    if (json_int(json_get(choice, "index"), 0) != 0)
+        return; /* only one was asked for */
+    if (r->is_document && r->wire->http_status < 400 && !json_get(choice, "error") &&
+        !is_message(m, why)) {
+        reading_fail(r, FAILURE_MALFORMED, "the answer's choice has no message");
+        return;
+    }
     r->has_answer = 1;
     read_message(r, m ? m : json_get(choice, "delta"));
     if (json_is_object(json_get(choice, "error"))) // OpenRouter

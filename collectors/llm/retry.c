@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <float.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
@@ -11,7 +12,7 @@
 
 #define FIRST_WAIT_NS (SECOND_NS / 2)
 #define MAX_WAIT_NS (8 * SECOND_NS)
-#define MAX_ASKED_S (7 * 86400.0) /* beyond this a header is not believed */
+#define MAX_ASKED_S (7 * 86400.0) /* beyond this the exact figure does not matter */
 
 static int is_final_class(enum failure failure, int http_status)
 {
@@ -41,7 +42,7 @@ int retry_is_final(enum failure failure, int http_status, const char *headers)
 
 static int64_t seconds_to_ns(double s)
 {
-    return s >= 0 && s <= MAX_ASKED_S ? (int64_t)(s * 1e9) : -1;
+    return s < 0 ? -1 : (int64_t)((s < MAX_ASKED_S ? s : MAX_ASKED_S) * 1e9);
 }
 
 int64_t retry_after_ns(const char *headers, int64_t now_wall_ms)
@@ -49,11 +50,11 @@ int64_t retry_after_ns(const char *headers, int64_t now_wall_ms)
     char value[64];
     double x = 0;
     if (wire_header(headers, "retry-after-ms", value, sizeof value) &&
-        text_to_double(value, "retry-after-ms", 0, 1e15, &x, NULL) == OK)
+        text_to_double(value, "retry-after-ms", 0, DBL_MAX, &x, NULL) == OK)
         return seconds_to_ns(x / 1e3);
     if (!wire_header(headers, "retry-after", value, sizeof value))
         return -1;
-    if (text_to_double(value, "retry-after", 0, 1e15, &x, NULL) == OK)
+    if (text_to_double(value, "retry-after", 0, DBL_MAX, &x, NULL) == OK)
         return seconds_to_ns(x);
     struct tm tm;
     memset(&tm, 0, sizeof tm);

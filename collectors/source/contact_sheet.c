@@ -2,8 +2,10 @@
  * resampler, so that the sheet shows what would be sent. */
 #include "collectors/source/contact_sheet.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "collectors/source/bitmap_font.h"
 #include "collectors/source/picture.h"
 #include "collectors/source/resample.h"
 #include "m4a1/base/files.h"
@@ -12,6 +14,10 @@
 #define CELL_WIDTH 240
 #define CELL_HEIGHT 180
 #define GAP 8
+#define LABEL_WIDTH 180 /* scene and instant, left of a row: 15 characters */
+#define HEAD_HEIGHT (2 * BITMAP_LINE_PX) /* names of views, above the first row */
+#define FIRST_COLUMN (GAP + LABEL_WIDTH + GAP)
+#define FIRST_ROW (GAP + HEAD_HEIGHT + GAP)
 #define BACKGROUND 0xff
 #define NO_FRAME 0xc8
 #define QUALITY 85
@@ -54,44 +60,141 @@ static enum status thumbnail(struct picture *p, struct error *err)
     return OK;
 }
 
-static enum status draw_row(struct store *store, int64_t scene_id, int row,
-    struct picture *sheet, struct error *err)
+/* What is being drawn. */
+struct sheet {
+    struct store *store;
+    struct picture picture;
+    size_t n_rows, max_rows;
+};
+
+static enum status draw_heads(struct sheet *sheet, struct error *err)
 {
     struct query *q;
-    enum status s = query_open(store,
+    int left = FIRST_COLUMN;
+    enum status s = query_open(sheet->store,
+        "SELECT name FROM view WHERE retired_ms IS NULL ORDER BY position", &q, err);
+    if (s)
+        return s;
+    for (; (s = query_next(q, err)) == OK && query_has_row(q); left += CELL_WIDTH + GAP)
+        bitmap_text(
+            &sheet->picture, left, GAP, CELL_WIDTH, HEAD_HEIGHT, query_text(q, 0));
+    query_close(q);
+    return s;
+}
+
+static void draw_label(struct sheet *sheet, int top, const char *scene, int64_t at_ms)
+{
+    char at[48];
+    snprintf(at, sizeof at, "at %g s", (double)at_ms / 1e3);
+    int used = bitmap_text(
+        &sheet->picture, GAP, top, LABEL_WIDTH, CELL_HEIGHT - 2 * BITMAP_LINE_PX, scene);
+    bitmap_text(&sheet->picture, GAP, top + used, LABEL_WIDTH, BITMAP_LINE_PX, at);
+}
+
+static enum status draw_cell(
+    struct sheet *sheet, const struct query *q, int left, int top, struct error *err)
+{
+    size_t len;
+    const void *bytes = query_bytes(q, 0, &len);
+    struct picture p = { 0 };
+    if (!bytes) {
+        fill(&sheet->picture, left, top, CELL_WIDTH, CELL_HEIGHT, NO_FRAME);
+        return OK;
+    }
+    enum status s = picture_decode(bytes, len, 0, &p, err);
+    if (s == OK)
+        s = thumbnail(&p, err);
+    if (s == OK)
+        paste(&sheet->picture, left, top, &p);
+    picture_release(&p);
+    return s;
+}
+
+static enum status draw_row(struct sheet *sheet, int64_t scene_id, const char *scene,
+    int64_t at_ms, struct error *err)
+{
+    struct query *q;
+    enum status s = query_open(sheet->store,
         "SELECT r.bytes FROM view v LEFT JOIN scene_frame f ON f.view_id = v.view_id"
-        " AND f.scene_id = ?1 AND f.at_ms ="
-        " (SELECT min(at_ms) FROM scene_frame WHERE scene_id = ?1)"
-        " LEFT JOIN frame r USING (frame_id)"
+        " AND f.scene_id = ? AND f.at_ms = ? LEFT JOIN frame r USING (frame_id)"
         " WHERE v.retired_ms IS NULL ORDER BY v.position",
         &q, err);
     if (s)
         return s;
-    query_bind(q, "i", scene_id);
-    int top = GAP + row * (CELL_HEIGHT + GAP), left = GAP;
+    query_bind(q, "ii", scene_id, at_ms);
+    int top = FIRST_ROW + (int)sheet->n_rows * (CELL_HEIGHT + GAP), left = FIRST_COLUMN;
+    draw_label(sheet, top, scene, at_ms);
     while ((s = query_next(q, err)) == OK && query_has_row(q)) {
-        size_t len;
-        const void *bytes = query_bytes(q, 0, &len);
-        struct picture p = { 0 };
-        if (!bytes)
-            fill(sheet, left, top, CELL_WIDTH, CELL_HEIGHT, NO_FRAME);
-        else if ((s = picture_decode(bytes, len, 0, &p, err)) == OK)
-            s = thumbnail(&p, err);
-        if (s == OK && bytes)
-            paste(sheet, left, top, &p);
-        picture_release(&p);
+        s = draw_cell(sheet, q, left, top, err);
         if (s)
             break;
         left += CELL_WIDTH + GAP;
     }
     query_close(q);
+    sheet->n_rows++;
+    return s;
+}
+
+#define INSTANTS                                                                         \
+    " FROM (SELECT DISTINCT scene_id, at_ms FROM scene_frame WHERE scene_id = ?)"
+
+/* A row for each instant of the scene, while there is room. */
+static enum status draw_scene(struct sheet *sheet, int64_t scene_id, struct error *err)
+{
+    struct query *q;
+    enum status s = query_open(sheet->store,
+        "SELECT n.name, i.at_ms" INSTANTS " i JOIN scene n USING (scene_id)"
+        " ORDER BY i.at_ms",
+        &q, err);
+    if (s)
+        return s;
+    query_bind(q, "i", scene_id);
+    while (sheet->n_rows < sheet->max_rows && (s = query_next(q, err)) == OK &&
+           query_has_row(q)) {
+        s = draw_row(sheet, scene_id, query_text(q, 0), query_int(q, 1), err);
+        if (s)
+            break;
+    }
+    query_close(q);
+    return s;
+}
+
+/* How many rows the scenes have, up to what fits a picture. */
+static enum status count_rows(
+    struct sheet *sheet, const int64_t *scene_ids, size_t n, int width, struct error *err)
+{
+    size_t fits = (size_t)(PICTURE_MAX_PIXELS / width - FIRST_ROW) / (CELL_HEIGHT + GAP);
+    enum status s = OK;
+    for (size_t i = 0; i < n && s == OK && sheet->max_rows < CONTACT_SHEET_MAX_ROWS;
+         i++) {
+        int64_t rows = 0;
+        s = store_int(
+            sheet->store, 0, &rows, err, "SELECT count(*)" INSTANTS, "i", scene_ids[i]);
+        sheet->max_rows += (size_t)rows;
+    }
+    if (sheet->max_rows > CONTACT_SHEET_MAX_ROWS)
+        sheet->max_rows = CONTACT_SHEET_MAX_ROWS;
+    if (sheet->max_rows > fits)
+        sheet->max_rows = fits;
+    return s;
+}
+
+static enum status draw_sheet(struct sheet *sheet, const int64_t *scene_ids, size_t n,
+    size_t *n_scenes, struct error *err)
+{
+    fill(&sheet->picture, 0, 0, sheet->picture.width, sheet->picture.height, BACKGROUND);
+    enum status s = draw_heads(sheet, err);
+    for (size_t i = 0; s == OK && i < n && sheet->n_rows < sheet->max_rows; i++) {
+        s = draw_scene(sheet, scene_ids[i], err);
+        *n_scenes = i + 1;
+    }
     return s;
 }
 
 enum status contact_sheet_write(struct store *store, const int64_t *scene_ids, size_t n,
-    const char *path, size_t *n_rows, struct error *err)
+    const char *path, size_t *n_scenes, struct error *err)
 {
-    *n_rows = 0;
+    *n_scenes = 0;
     int64_t n_views = 0;
     enum status s = store_int(store, 0, &n_views, err,
         "SELECT count(*) FROM view WHERE retired_ms IS NULL", "");
@@ -99,25 +202,25 @@ enum status contact_sheet_write(struct store *store, const int64_t *scene_ids, s
         s = error_set(err, E_ARG, "no scene was stored, so there is nothing to preview");
     if (s)
         return s;
-    size_t rows = n < CONTACT_SHEET_MAX_ROWS ? n : CONTACT_SHEET_MAX_ROWS;
-    struct picture sheet;
+    struct sheet sheet = { .store = store };
     struct buffer jpeg;
     buffer_init(&jpeg, FILE_MAX_BYTES);
-    s = picture_new(GAP + (int)n_views * (CELL_WIDTH + GAP),
-        GAP + (int)rows * (CELL_HEIGHT + GAP), 3, &sheet, err);
+    int width = FIRST_COLUMN + (int)n_views * (CELL_WIDTH + GAP);
+    s = count_rows(&sheet, scene_ids, n, width, err);
     if (s == OK)
-        fill(&sheet, 0, 0, sheet.width, sheet.height, BACKGROUND);
-    for (size_t i = 0; s == OK && i < rows; i++)
-        s = draw_row(store, scene_ids[i], (int)i, &sheet, err);
+        s = picture_new(width, FIRST_ROW + (int)sheet.max_rows * (CELL_HEIGHT + GAP), 3,
+            &sheet.picture, err);
     if (s == OK)
-        s = picture_encode_jpeg(&sheet, QUALITY, &jpeg, err);
+        s = draw_sheet(&sheet, scene_ids, n, n_scenes, err);
+    if (s == OK)
+        s = picture_encode_jpeg(&sheet.picture, QUALITY, &jpeg, err);
     if (s == OK)
         s = file_write(path, jpeg.data, jpeg.len, err);
-    if (s == OK)
-        *n_rows = rows;
-    else
+    if (s) {
+        *n_scenes = 0;
         error_prefix(err, "preview %s: ", path);
-    picture_release(&sheet);
+    }
+    picture_release(&sheet.picture);
     buffer_release(&jpeg);
     return s;
 }

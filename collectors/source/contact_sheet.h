@@ -1,4 +1,4 @@
-/* contact_sheet.h - a picture of pictures: scenes as rows, views as columns. */
+/* contact_sheet.h - a picture of pictures: scenes and instants as rows, views as columns. */
 #ifndef COLLECTORS_SOURCE_CONTACT_SHEET_H
 #define COLLECTORS_SOURCE_CONTACT_SHEET_H
 
@@ -9,13 +9,14 @@
 
 #define CONTACT_SHEET_MAX_ROWS 200
 
-/* Write a JPEG with the stored frames of scenes at each scene's first instant.
- *   scene_ids  [n]; rows from the top, at most CONTACT_SHEET_MAX_ROWS of them
- *   n_rows     how many rows were drawn
- * Columns are the views that are in use, in their order; a view without a frame stays
- * gray.  There is no text in the picture: the caller says what the rows and columns are.
+/* Write a JPEG with the stored frames of scenes: a row an instant, a column a view.
+ *   scene_ids  [n]; their instants are rows from the top, in rising order, at most
+ *              CONTACT_SHEET_MAX_ROWS of them and what a picture holds (picture.h)
+ *   n_scenes   how many of the scenes have a row at least
+ * Columns are the views that are in use, in their order, with their names above; a row
+ * begins with scene and instant; a view without a frame stays gray.
  * OK; E_ARG for n = 0; E_DATA for a stored frame that cannot be decoded; E_IO; E_STORE. */
 MUST_CHECK enum status contact_sheet_write(struct store *store, const int64_t *scene_ids,
-    size_t n, const char *path, size_t *n_rows, struct error *err);
+    size_t n, const char *path, size_t *n_scenes, struct error *err);
 
 #endif

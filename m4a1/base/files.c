@@ -15,7 +15,7 @@
 enum status file_read(const char *path, struct buffer *out, struct error *err)
 {
     buffer_clear(out);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* a FIFO would wait */
     if (fd < 0)
         return error_errno(err, "cannot open %s", path);
     enum status s = OK;
@@ -69,20 +69,36 @@ static void sync_folder_of(const char *path)
     free(folder);
 }
 
+/* A mistyped output file must not cost somebody a store: databases are never replaced. */
+static enum status refuse_database(const char *path, struct error *err)
+{
+    static const char magic[] = "SQLite format 3";
+    char head[sizeof magic];
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, head, sizeof head);
+    if (fd >= 0)
+        close(fd);
+    return n == (ssize_t)sizeof head && memcmp(head, magic, sizeof magic) == 0
+               ? error_set(err, E_ARG,
+                     "%s is a store (or another database): name another file to write to",
+                     path)
+               : OK;
+}
+
 enum status file_write(const char *path, const void *data, size_t len, struct error *err)
 {
-    char *temporary = text_format("%s.XXXXXX", path);
+    enum status s = refuse_database(path, err);
+    if (s)
+        return s;
+    /* Always the same name, so that what a kill left behind is gone after the next time. */
+    char *temporary = text_format("%s.new", path);
     if (!temporary)
-        return error_nomem(err, strlen(path) + 8);
-    enum status s = OK;
-    int fd = mkstemp(temporary);
+        return error_nomem(err, strlen(path) + 5);
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0) {
         s = error_errno(err, "cannot create a file beside %s", path);
         goto out;
     }
-    mode_t mask = umask(0);
-    umask(mask);
-    fchmod(fd, 0666 & ~mask);
     s = write_all(fd, data, len);
     if (s)
         s = error_errno(err, "cannot write %s", path);

@@ -12,7 +12,8 @@
 /* Read all of a regular file into out (its ceiling applies, its content is replaced). */
 MUST_CHECK enum status file_read(const char *path, struct buffer *out, struct error *err);
 
-/* Write len bytes to path as a whole; mode 0644 under the umask. */
+/* Write len bytes to path as a whole; mode 0644 under the umask.  A database that stands
+ * there is never replaced: E_ARG. */
 MUST_CHECK enum status file_write(
     const char *path, const void *data, size_t len, struct error *err);
 

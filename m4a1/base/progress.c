@@ -43,7 +43,7 @@ static void progress_show(struct progress *p, int last)
         snprintf(left, sizeof left, ", %s left", buf);
     }
     char count[64];
-    if (p->total)
+    if (p->total > 0)
         snprintf(
             count, sizeof count, "%lld of %lld", (long long)p->done, (long long)p->total);
     else

@@ -11,7 +11,7 @@
 
 char *text_copy(const char *s)
 {
-    return text_copy_n(s, strlen(s));
+    return s ? text_copy_n(s, strlen(s)) : NULL;
 }
 
 char *text_copy_n(const char *s, size_t len)
@@ -137,7 +137,7 @@ enum status text_to_double(const char *s, const char *what, double min, double m
     *out = 0;
     char *end;
     double x = strtod(s, &end);
-    int whole = end != s && !*end && s[0] != ' ' && isfinite(x);
+    int whole = end != s && !*end && s[0] != ' ' && isfinite(x) && !strpbrk(s, "xX");
     if (!whole || x < min || x > max)
         return error_set(err, E_ARG, "%s: expected a number from %g to %g, found '%s'",
             what, min, max, s);

@@ -8,7 +8,7 @@
 
 #define COUNT_OF(a) (sizeof(a) / sizeof *(a))
 
-/* Copies owned by the caller, freed with free(); NULL when out of memory. */
+/* Copies owned by the caller, freed with free(); NULL when out of memory, and for NULL. */
 MUST_CHECK char *text_copy(const char *s);
 MUST_CHECK char *text_copy_n(const char *s, size_t len);
 MUST_CHECK char *text_format(const char *fmt, ...) PRINTF_LIKE(1, 2);

@@ -55,7 +55,10 @@ enum status cli_usage(struct cli *cli, struct error *err, const char *fmt, ...)
 /* A progress line on standard error, none with --quiet. */
 struct progress *cli_progress(const struct cli *cli, const char *what, int64_t total);
 
-/* Nonzero after Ctrl-C or SIGTERM: finish what is in flight and return E_INTERRUPTED. */
+/* A verb that has something to finish catches Ctrl-C and SIGTERM; the others end at once.
+ * cli_interrupted counts them: at 1 finish what is in flight and return E_INTERRUPTED, at
+ * 2 give it up; a third ends the program. */
+void cli_catch_interrupts(void);
 extern volatile sig_atomic_t cli_interrupted;
 
 /* Print a JSON document and a newline on standard output, pretty. */

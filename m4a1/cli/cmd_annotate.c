@@ -18,6 +18,7 @@ static const struct cli_option options[] = {
 struct annotation {
     int64_t n_refusals_marked;
     struct ratio_counts ratio;
+    struct engine_options engine;
     struct engine_result runs[ROUNDS];
 };
 
@@ -29,17 +30,17 @@ static enum status judge(struct cli *cli, struct store *store,
     static const char *const purposes[] = { "judge" };
     const struct ratio_terms terms = { recipe->annotate.judge_template,
         recipe->annotate.judge_sees_views };
-    struct engine_options o;
-    enum status s = collecting_options(cli, store, &o, err), asked = OK;
-    o.purposes = purposes;
-    o.n_purposes = COUNT_OF(purposes);
+    struct engine_options *o = &a->engine;
+    enum status s = collecting_options(cli, store, o, err), asked = OK;
+    o->purposes = purposes;
+    o->n_purposes = COUNT_OF(purposes);
     for (int round = 0; round < ROUNDS && !s && asked != E_INTERRUPTED; round++) {
         s = ratio_plan(store, &terms, &a->ratio, err);
         if (s)
             break;
-        o.progress = cli_progress(cli, "asking the judge", 0);
-        asked = engine_run(store, &o, &a->runs[round], err);
-        progress_free(o.progress);
+        o->progress = cli_progress(cli, "asking the judge", 0);
+        asked = engine_run(store, o, &a->runs[round], err);
+        progress_free(o->progress);
         if (asked && asked != E_PARTIAL && asked != E_INTERRUPTED)
             return asked;
         s = ratio_score(store, &a->ratio, err);
@@ -67,7 +68,7 @@ static enum status print_summary(
     }
     for (int round = 0; round < ROUNDS; round++) {
         if (a->runs[round].n_sent)
-            collecting_print(&a->runs[round], cli_arg(cli, 0));
+            collecting_print(&a->runs[round], &a->engine, "annotate", cli_arg(cli, 0));
     }
     printf("%lld answers got a score, %lld will get none; %lld were looked at for "
            "refusals.\n",
@@ -119,7 +120,7 @@ const struct verb verb_annotate = {
         "once\n"
         "more; then the answer stays unscored, with the reason, and never becomes 0.\n\n"
         "  m4a1 annotate study.m4a1 --max-usd 5\n"
-        "  m4a1 annotate study.m4a1 --simulator http://127.0.0.1:8400\n",
+        "  m4a1 annotate study.m4a1 --simulator http://127.0.0.1:8089\n",
     .options = options,
     .run = run,
 };

@@ -11,7 +11,9 @@ static const struct cli_option options[] = {
     REHEARSE_OPTIONS,
     { "limit", "N", "stop after N attempts" },
     { "purpose", "P",
-        "only calls of this purpose: path, fan_out, reference, judge (default: all)" },
+        "only calls of this purpose, such as path or judge (default: all but judges, "
+        "which "
+        "are annotate's)" },
     { "timing", "T",
         "loaded (default): calls at once; isolated: one call at a time over all llms" },
     { "fresh-connections", NULL, "each call over a new connection" },
@@ -25,9 +27,14 @@ static enum status read_purpose(
 {
     static const char *const purposes[] = { "path", "fan_out", "reference", "judge",
         "pairwise", "check", "agent" };
+    static const char *const without_judges[] = { "path", "fan_out", "reference",
+        "check" };
     *slot = cli_value(cli, "purpose");
-    if (!*slot)
+    if (!*slot) {
+        o->purposes = without_judges;
+        o->n_purposes = COUNT_OF(without_judges);
         return OK;
+    }
     for (size_t i = 0; i < COUNT_OF(purposes); i++) {
         if (text_equal(purposes[i], *slot)) {
             o->purposes = slot;
@@ -74,12 +81,12 @@ static enum status read_shard(
 }
 
 static enum status print_summary(struct cli *cli, struct rehearsal *rehearsal,
-    const struct engine_result *r, struct error *err)
+    const struct engine_result *r, const struct engine_options *o, struct error *err)
 {
     if (rehearsal)
         return rehearse_print(cli, rehearsal, r, err);
     if (!cli_flag(cli, "json")) {
-        collecting_print(r, cli_arg(cli, 0));
+        collecting_print(r, o, "collect", cli_arg(cli, 0));
         return OK;
     }
     struct json *j = json_new_object();
@@ -119,7 +126,7 @@ static enum status run(struct cli *cli, struct error *err)
     store_close(store);
     if (s == OK || s == E_PARTIAL || s == E_INTERRUPTED) {
         struct error why = ERROR_INIT;
-        enum status printed = print_summary(cli, rehearsal, &r, &why);
+        enum status printed = print_summary(cli, rehearsal, &r, &o, &why);
         if (printed)
             s = error_set(err, printed, "%s", why.msg);
     }
@@ -152,7 +159,7 @@ const struct verb verb_collect = {
         "load\n"
         "  m4a1 collect study.m4a1 --rehearse          the same with simulated answers,\n"
         "                                    in a copy: calls, tokens, dollars, hours\n"
-        "  m4a1 collect study.m4a1 --simulator http://127.0.0.1:8400   into the store,\n"
+        "  m4a1 collect study.m4a1 --simulator http://127.0.0.1:8089   into the store,\n"
         "                                    from m4a1 simulate; its rows say simulated\n"
         "\n"
         "Exit status: 0 all calls have an answer, 3 some have none, 130 interrupted.\n",

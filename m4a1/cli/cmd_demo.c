@@ -350,6 +350,7 @@ static enum status run_verb(struct cli *cli, struct error *err)
     enum status s = enter_folder(cli_arg(cli, 0), path, sizeof path, err);
     if (s)
         return s;
+    cli_catch_interrupts();
     printf("Everything is simulated: no key, no cost, no outside server. In %s:\n", path);
     s = run_demo(&demo, err);
     if (s)

@@ -1,5 +1,6 @@
 /* cmd_evaluate.c - m4a1 evaluate: policies beside Random, Local and Cloud. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,8 @@
 #include "m4a1/tmo/policy.h"
 
 static const struct cli_option options[] = {
-    { "seeds", "LIST", "without policies: seeds of the baselines (default 0,1,2)" },
+    { "seeds", "N|LIST", "without policies: seeds of the baselines (default 0,1,2)" },
+    { "seed", "N", "without policies: one seed" },
     { "split", "FILE|NAME", "without policies: as in train (default: 80/20 by seed)" },
     { "tau", "N", "without policies: turns of an observation (default 5)" },
     { "k", "N", "without policies: neighbours of the estimator (default 5)" },
@@ -174,8 +176,8 @@ static enum status evaluate(
 static enum status evaluate_policies(
     struct cli *cli, struct report *report, struct error *err)
 {
-    static const char *const of_policy[] = { "seeds", "split", "tau", "k", "device",
-        "network", "local", "cloud" };
+    static const char *const of_policy[] = { "seeds", "seed", "split", "tau", "k",
+        "device", "network", "local", "cloud" };
     for (size_t i = 0; i < COUNT_OF(of_policy); i++)
         if (cli_value(cli, of_policy[i]))
             return cli_usage(cli, err,
@@ -242,7 +244,9 @@ static void fill_cell(
 {
     double mean, deviation;
     evaluation_summary(row->all, row->n, c->figure, &mean, &deviation);
-    if (c->with_deviation)
+    if (isnan(mean)) // no session exceeds
+        snprintf(out, size, "-");
+    else if (c->with_deviation)
         snprintf(out, size, "%.*f ± %.*f", c->digits, c->scale * mean, c->digits,
             c->scale * deviation);
     else
@@ -271,10 +275,20 @@ static void print_table(const struct report *report)
     table_free(t);
     printf(
         "\nMean ± population deviation over seeds, each on its own test sessions. "
-        "Latency and\nusage are totals of a session; over: share of sessions beyond "
-        "30 s or 0.05 USD, and by\nhow much those are beyond. Policies take their most "
-        "probable action.\n\nThis is the %s.\n",
+        "Latency and\nusage are totals of a session. over: share of sessions beyond "
+        "30 s or 0.05 USD; by: mean\nexcess of all sessions beyond that budget, - where "
+        "there is none. Policies take their\nmost probable action.\n\nThis is the "
+        "%s.\n",
         warning);
+}
+
+/* A figure, null where no session has it. */
+static void set_figure(struct json *object, const char *key, double x)
+{
+    if (isnan(x))
+        json_set_null(object, key);
+    else
+        json_set_number(object, key, x);
 }
 
 static void add_row(struct json *rows, const char *name, const struct row *row)
@@ -291,11 +305,16 @@ static void add_row(struct json *rows, const char *name, const struct row *row)
         double mean, deviation;
         evaluation_summary(row->all, row->n, f, &mean, &deviation);
         struct json *figure = json_set_object(o, evaluation_figure_names[f]);
-        json_set_number(figure, "mean", mean);
-        json_set_number(figure, "deviation", deviation);
+        set_figure(figure, "mean", mean);
+        set_figure(figure, "deviation", deviation);
         struct json *each = json_set_array(figure, "by_seed");
-        for (size_t i = 0; i < row->n; i++)
-            json_add_number(each, evaluation_figure(&row->all[i], f));
+        for (size_t i = 0; i < row->n; i++) {
+            double x = evaluation_figure(&row->all[i], f);
+            if (isnan(x))
+                json_add_null(each);
+            else
+                json_add_number(each, x);
+        }
     }
 }
 
@@ -336,7 +355,7 @@ static enum status run(struct cli *cli, struct error *err)
 {
     struct dataset *data;
     struct report report = { 0 };
-    enum status s = dataset_read(cli_arg(cli, 0), &data, err);
+    enum status s = tmo_data(cli, &data, err);
     if (s)
         return s;
     report.data = data;

@@ -2,24 +2,54 @@
 #include <stdio.h>
 
 #include "export/export_folder.h"
+#include "export/json_keep.h"
 #include "m4a1/base/text.h"
 #include "m4a1/cli/cli.h"
 #include "schema/store.h"
 
+static const char *plural(size_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
 static void report(const char *path, const struct export_counts *c)
 {
     char size[32];
-    printf("%s: %zu sessions, %zu turns, %zu fan-out answers, %zu split%s, %s\n", path,
-        c->sessions, c->turns, c->fan_out, c->splits, c->splits == 1 ? "" : "s",
+    printf("%s: %zu session%s, %zu turn%s, %zu fan-out answer%s, %zu split%s, %s\n", path,
+        c->sessions, plural(c->sessions), c->turns, plural(c->turns), c->fan_out,
+        plural(c->fan_out), c->splits, plural(c->splits),
         text_bytes((double)c->bytes, size, sizeof size));
     if (c->simulated)
         printf("%zu answers are simulated, and marked so\n", c->simulated);
     if (c->left.turns_unasked || c->left.turns_unscored || c->left.fan_out)
         printf("left out: %zu turns without an answer, %zu without a score, %zu behind "
-               "those, %zu fan-out answers, %zu whole sessions (--include-incomplete "
-               "keeps them)\n",
+               "those, %zu fan-out answers; sessions without any turn left: %zu "
+               "(--include-incomplete keeps them)\n",
             c->left.turns_unasked, c->left.turns_unscored, c->left.turns_behind,
             c->left.fan_out, c->left.sessions);
+}
+
+static enum status print_json(
+    const char *path, const struct export_counts *c, struct error *err)
+{
+    struct json_keeper k = { 1 };
+    struct json *root = json_keep(&k, json_new_object());
+    json_keep(&k, json_set_text(root, "out", path));
+    json_keep_count(&k, root, "sessions", c->sessions);
+    json_keep_count(&k, root, "turns", c->turns);
+    json_keep_count(&k, root, "fan_out", c->fan_out);
+    json_keep_count(&k, root, "simulated", c->simulated);
+    json_keep_count(&k, root, "splits", c->splits);
+    json_keep_count(&k, root, "bytes", c->bytes);
+    struct json *left = json_keep(&k, json_set_object(root, "left_out"));
+    json_keep_count(&k, left, "sessions", c->left.sessions);
+    json_keep_count(&k, left, "turns_without_an_answer", c->left.turns_unasked);
+    json_keep_count(&k, left, "turns_without_a_score", c->left.turns_unscored);
+    json_keep_count(&k, left, "turns_behind_those", c->left.turns_behind);
+    json_keep_count(&k, left, "fan_out", c->left.fan_out);
+    enum status s = k.ok ? cli_print_json(root, err) : error_nomem(err, 64);
+    json_free(root);
+    return s;
 }
 
 static enum status run(struct cli *cli, struct error *err)
@@ -39,7 +69,9 @@ static enum status run(struct cli *cli, struct error *err)
     if (!s)
         s = export_store(store, cli_arg(cli, 1), &options, &counts, err);
     store_close(store);
-    if (!s && !cli_flag(cli, "quiet"))
+    if (!s && cli_flag(cli, "json"))
+        s = print_json(cli_arg(cli, 1), &counts, err);
+    else if (!s && !cli_flag(cli, "quiet"))
         report(cli_arg(cli, 1), &counts);
     return s;
 }
@@ -50,6 +82,7 @@ static const struct cli_option options[] = {
     { "association", "MODEL", "whose associations (default: the best covered one)" },
     { "include-incomplete", NULL, "also turns without an answer or a score, as null" },
     { "force", NULL, "replace an export that stands at OUT" },
+    { "json", NULL, "print the counts as JSON" },
     { NULL, NULL, NULL },
 };
 
@@ -75,8 +108,8 @@ const struct verb verb_export = {
         "without an answer or a score; the manifest counts what that leaves out.\n\n"
         "OUT appears whole or not at all, and the same export again has the same bytes.\n"
         "It needs no writer's lock, so it works while a collector runs.\n\n"
-        "  m4a1 export kitchen.store kitchen-export\n"
-        "  m4a1 export kitchen.store kitchen.json --split main\n",
+        "  m4a1 export kitchen.m4a1 kitchen-export\n"
+        "  m4a1 export kitchen.m4a1 kitchen.json --split main\n",
     .options = options,
     .run = run,
 };

@@ -120,8 +120,8 @@ const struct verb verb_import = {
         "The file is checked before anything is written: an error names the session and\n"
         "the turn, both counted as in the file. It is all or nothing. m4a1 export gives\n"
         "the same content back, numbers bit-equal. docs/formats.md has every key.\n\n"
-        "  m4a1 import m4a1.store M4A1.json\n"
-        "  m4a1 stats coverage m4a1.store\n",
+        "  m4a1 import m4a1.m4a1 M4A1.json\n"
+        "  m4a1 stats coverage m4a1.m4a1\n",
     .options = options,
     .run = run,
 };

@@ -28,8 +28,8 @@ static const char help[] =
     "changes\n"
     "nothing else. docs/ingest.md tells all rules.\n"
     "\n"
-    "  m4a1 ingest my.store scenes/\n"
-    "  m4a1 ingest my.store scenes/ --preview sheet.jpg\n";
+    "  m4a1 ingest my.m4a1 scenes/\n"
+    "  m4a1 ingest my.m4a1 scenes/ --preview sheet.jpg\n";
 
 static const struct cli_option options[] = {
     { "preview", "FILE.jpg", "write a contact sheet: a row a scene, a column a view" },
@@ -101,9 +101,9 @@ static void print_summary(const struct ingest_report *report)
             printf(" %zu %s", report->n_outcomes[i], scene_outcome_names[i]);
     if (report->n_incomplete)
         printf(" (%zu incomplete)", report->n_incomplete);
-    printf("\n%zu files read, %zu refused; %zu new frames, %s\n",
-        report->n_files - report->n_files_failed, report->n_files_failed,
-        report->n_new_frames, text_bytes((double)report->new_bytes, bytes, sizeof bytes));
+    printf("\n%zu files, %zu of them refused; %zu new frames, %s\n", report->n_files,
+        report->n_files_failed, report->n_new_frames,
+        text_bytes((double)report->new_bytes, bytes, sizeof bytes));
     if (report->n_scenes && report->n_outcomes[SCENE_UNCHANGED] == report->n_scenes)
         printf("nothing was added: the store had all of it\n");
 }
@@ -189,9 +189,14 @@ static enum status ingest(struct cli *cli, struct store *store,
 static enum status run(struct cli *cli, struct error *err)
 {
     int64_t n_threads;
+    const char *preview = cli_value(cli, "preview");
     enum status s = cli_int(cli, "threads", 0, 1, 1024, &n_threads, err);
+    if (!s && preview && !text_ends(preview, ".jpg") && !text_ends(preview, ".jpeg"))
+        s = cli_usage(
+            cli, err, "--preview %s: the sheet is a JPEG, so name it .jpg", preview);
     if (s)
         return s;
+    cli_catch_interrupts();
     struct store *store = NULL;
     struct recipe *recipe = NULL;
     s = store_open(cli_arg(cli, 0), STORE_WRITE, &store, err);

@@ -211,6 +211,25 @@ static enum status print_unpriced(struct store *store, struct error *err)
     return s;
 }
 
+/* Retired llms are not in new plans, but what is planned is still asked. */
+static enum status print_left_over(struct store *store, struct error *err)
+{
+    struct query *q;
+    enum status s = query_open(store,
+        "SELECT l.name, count(*) FROM llm l JOIN call c USING (llm_id) JOIN call_state s "
+        "USING "
+        "(call_id) WHERE l.retired_ms IS NOT NULL AND s.state IN ('ready', 'waiting') "
+        "GROUP BY llm_id",
+        &q, err);
+    while (!s && !(s = query_next(q, err)) && query_has_row(q))
+        printf(
+            "llm %s is retired, but %lld calls are planned for it: collect still makes "
+            "them.\n",
+            query_text(q, 0), (long long)query_int(q, 1));
+    query_close(q);
+    return s;
+}
+
 static enum status tell(const struct cli *cli, struct store *store,
     const struct recipe *recipe, int created, const struct items *before,
     struct error *err)
@@ -229,6 +248,8 @@ static enum status tell(const struct cli *cli, struct store *store,
         else
             print_extended(cli_arg(cli, 0), recipe, before, &after, &counts);
         s = print_unpriced(store, err);
+        if (!s)
+            s = print_left_over(store, err);
     }
     items_release(&after);
     return s;

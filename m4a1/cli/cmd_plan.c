@@ -170,10 +170,11 @@ static enum status print_drawn(const struct cli *cli, const struct plan_counts *
             (long long)c->sessions_before);
         return OK;
     }
-    printf("%s %lld sessions with %lld turns, from %lld scenes at %lld instants:\n"
+    printf("%s %lld session%s with %lld turns over %lld scene%s (%lld instant%s):\n"
            "%lld calls = %lld along the paths + %lld fan-out + %lld references.\n",
         cli_flag(cli, "dry-run") ? "Would plan" : "Planned", (long long)c->sessions,
-        (long long)c->turns, (long long)c->scenes, (long long)c->instants,
+        c->sessions == 1 ? "" : "s", (long long)c->turns, (long long)c->scenes,
+        c->scenes == 1 ? "" : "s", (long long)c->instants, c->instants == 1 ? "" : "s",
         (long long)(c->path + c->fan_out + c->reference), (long long)c->path,
         (long long)c->fan_out, (long long)c->reference);
     if (c->sessions_before)

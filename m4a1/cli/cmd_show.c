@@ -7,6 +7,7 @@
 #include "m4a1/base/text.h"
 #include "m4a1/cli/cli.h"
 #include "m4a1/cli/show_curl.h"
+#include "m4a1/cli/show_request.h"
 #include "schema/payload.h"
 #include "schema/query.h"
 
@@ -22,41 +23,79 @@ static const struct cli_option options[] = {
 
 /* ---- reading: everything into one JSON document --------------------------------- */
 
-/* A row as an object: each column under its own name in names, NULL left out. */
-static int row_to_json(
-    struct json *to, const struct query *q, const char *const *names, const char *types)
+/* A column of a query and its member in the document, in the order of the query. */
+struct field {
+    const char *name;
+    char type; /* i whole number, d number, t text, j the text of a JSON value */
+};
+
+static enum status add_json(
+    struct json *to, const char *name, const char *text, struct error *err)
 {
-    int ok = 1;
-    for (int i = 0; ok && types[i]; i++) {
+    struct json *j;
+    enum status s = json_parse(text, strlen(text), name, 0, &j, err);
+    if (!s && !json_set_copy(to, name, j))
+        s = error_nomem(err, strlen(text));
+    json_free(j);
+    return s;
+}
+
+/* A row as members of an object; NULL is left out. */
+static enum status row_to_json(struct json *to, const struct query *q,
+    const struct field *fields, size_t n, struct error *err)
+{
+    enum status s = to ? OK : error_nomem(err, 64);
+    for (int i = 0; !s && i < (int)n; i++) {
+        const char *name = fields[i].name;
+        const struct json *set = to;
         if (query_is_null(q, i))
             continue;
-        switch (types[i]) {
-        case 'i': ok = json_set_int(to, names[i], query_int(q, i)) != NULL; break;
-        case 'd': ok = json_set_number(to, names[i], query_double(q, i)) != NULL; break;
-        default: ok = json_set_text(to, names[i], query_text(q, i)) != NULL; break;
+        switch (fields[i].type) {
+        case 'i': set = json_set_int(to, name, query_int(q, i)); break;
+        case 'd': set = json_set_number(to, name, query_double(q, i)); break;
+        case 'j': s = add_json(to, name, query_text(q, i), err); break;
+        default: set = json_set_text(to, name, query_text(q, i)); break;
         }
+        if (!set)
+            s = error_nomem(err, 64);
     }
-    return ok;
+    return s;
 }
+
+/* Names of the views in a bit mask of the call c, as a JSON list. */
+#define VIEW_LIST(mask)                                                                  \
+    "(SELECT json_group_array(name) FROM (SELECT name FROM view v WHERE c." mask         \
+    " >> v.position & 1 ORDER BY v.position))"
 
 static enum status read_call(
     struct store *store, int64_t call_id, struct json *to, struct error *err)
 {
-    static const char *const names[] = { "call_id", "purpose", "session", "turn", "scene",
-        "at_ms", "task", "prompt", "llm", "model", "views_added", "views_context",
-        "probability", "parent_id", "subject_id", "state", "identity" };
+    static const struct field fields[] = { { "call_id", 'i' }, { "purpose", 't' },
+        { "session", 'i' }, { "source_id", 'i' }, { "turn", 'i' }, { "scene", 't' },
+        { "at_ms", 'i' }, { "task", 't' }, { "prompt", 't' }, { "llm", 't' },
+        { "model", 't' }, { "views_added", 'j' }, { "views_context", 'j' },
+        { "probability", 'd' }, { "parent_id", 'i' }, { "subject_id", 'i' },
+        { "subject_purpose", 't' }, { "subject_llm", 't' }, { "state", 't' },
+        { "identity", 't' } };
     struct query *q = NULL;
     enum status s = query_open(store,
-        "SELECT c.call_id, c.purpose, t.session_id, t.position, n.name, e.at_ms, k.name,"
-        " coalesce(c.text, p.text), l.name, l.model,"
-        " (SELECT group_concat(view, ', ') FROM call_view v"
-        "  WHERE v.call_id = c.call_id AND added),"
-        " (SELECT group_concat(view, ', ') FROM call_view v WHERE v.call_id = c.call_id),"
-        " c.probability, c.parent_id, c.subject_id, s.state, c.identity"
-        " FROM call c JOIN turn t USING (turn_id) JOIN session e USING (session_id)"
-        " JOIN scene n USING (scene_id) JOIN prompt p USING (prompt_id)"
-        " JOIN task k USING (task_id) JOIN llm l USING (llm_id)"
-        " JOIN call_state s ON s.call_id = c.call_id WHERE c.call_id = ?",
+        "SELECT c.call_id, c.purpose, t.session_id, e.source_id, t.position, n.name,"
+        " e.at_ms, k.name, coalesce(c.text, p.text), l.name, l.model,"
+        " " VIEW_LIST("views_added") ", " VIEW_LIST(
+            "views_context") ","
+                             " c.probability, c.parent_id, c.subject_id, o.purpose, "
+                             "ol.name, s.state,"
+                             " c.identity"
+                             " FROM call c JOIN turn t USING (turn_id) JOIN session e "
+                             "USING (session_id)"
+                             " JOIN scene n USING (scene_id) JOIN prompt p USING "
+                             "(prompt_id)"
+                             " JOIN task k USING (task_id) JOIN llm l ON l.llm_id = "
+                             "c.llm_id"
+                             " JOIN call_state s ON s.call_id = c.call_id"
+                             " LEFT JOIN call o ON o.call_id = c.subject_id"
+                             " LEFT JOIN llm ol ON ol.llm_id = o.llm_id WHERE c.call_id "
+                             "= ?",
         &q, err);
     if (s)
         return s;
@@ -65,8 +104,8 @@ static enum status read_call(
     if (!s && !query_has_row(q))
         s = error_set(err, E_NOT_FOUND, "%s has no call %lld", store_path(store),
             (long long)call_id);
-    else if (!s && !row_to_json(to, q, names, "itiitittttttdiitt"))
-        s = error_nomem(err, 1);
+    else if (!s)
+        s = row_to_json(to, q, fields, COUNT_OF(fields), err);
     query_close(q);
     return s;
 }
@@ -100,10 +139,14 @@ static enum status add_payload(const struct query *q, int column, struct json *t
 static enum status read_attempts(
     struct store *store, int64_t call_id, struct json *to, struct error *err)
 {
-    static const char *const names[] = { "number", "status", "final", "error_class",
-        "error", "sent_ms", "http_status", "request_id", "request_sha256", "queue_ns",
-        "name_lookup_ns", "connect_ns", "upload_ns", "first_byte_ns", "first_token_ns",
-        "latency_ns", "in_flight", "reused", "warm_up", "reserved_pusd", "counted_pusd" };
+    static const struct field fields[] = { { "number", 'i' }, { "status", 't' },
+        { "final", 'i' }, { "error_class", 't' }, { "error", 't' }, { "sent_ms", 'i' },
+        { "http_status", 'i' }, { "request_id", 't' }, { "request_sha256", 't' },
+        { "queue_ns", 'i' }, { "name_lookup_ns", 'i' }, { "connect_ns", 'i' },
+        { "upload_ns", 'i' }, { "first_byte_ns", 'i' }, { "first_token_ns", 'i' },
+        { "latency_ns", 'i' }, { "in_flight", 'i' }, { "reused", 'i' },
+        { "warm_up", 'i' }, { "reserved_pusd", 'i' }, { "counted_pusd", 'i' } };
+    const int request = (int)COUNT_OF(fields), received = request + 1;
     struct query *q = NULL;
     enum status s = query_open(store,
         "SELECT a.number, a.status, a.final, a.error_class, a.error, a.sent_ms,"
@@ -119,13 +162,11 @@ static enum status read_attempts(
     query_bind(q, "i", call_id);
     while (!(s = query_next(q, err)) && query_has_row(q)) {
         struct json *j = json_add_object(list);
-        if (!j || !row_to_json(j, q, names, "itittiittiiiiiiiiiiii"))
-            s = error_nomem(err, 1);
-        if (!s)
-            s = add_payload(q, 21, j, "request", 1, err);
-        if (!s)
-            s = add_payload(q, 22, j, "received", 0, err);
-        if (s)
+        if ((s = row_to_json(j, q, fields, COUNT_OF(fields), err)) ||
+            (s = add_payload(q, request, j, "request", 1, err)) ||
+            (s = show_request_views(store, call_id, json_get(j, "request"),
+                 json_set_array(j, "views_sent"), err)) ||
+            (s = add_payload(q, received, j, "received", 0, err)))
             break;
     }
     query_close(q);
@@ -135,16 +176,21 @@ static enum status read_attempts(
 static enum status read_answer(
     struct store *store, int64_t call_id, struct json *to, struct error *err)
 {
-    static const char *const names[] = { "response_id", "text", "stop_reason",
-        "provider_stop", "model", "fingerprint", "input_tokens", "cache_read_tokens",
-        "cache_write_tokens", "output_tokens", "reasoning_tokens", "provider_cost_usd",
-        "reported_latency_s", "reported_cost_usd", "simulated", "cost_usd" };
+    static const struct field fields[] = { { "response_id", 'i' }, { "text", 't' },
+        { "stop_reason", 't' }, { "provider_stop", 't' }, { "model", 't' },
+        { "fingerprint", 't' }, { "input_tokens", 'i' }, { "cache_read_tokens", 'i' },
+        { "cache_write_tokens", 'i' }, { "output_tokens", 'i' },
+        { "reasoning_tokens", 'i' }, { "provider_cost_usd", 'd' },
+        { "reported_latency_s", 'd' }, { "reported_cost_usd", 'd' },
+        { "reported_views", 'j' }, { "imported", 'i' }, { "simulated", 'i' },
+        { "cost_usd", 'd' } };
     struct query *q = NULL;
     enum status s = query_open(store,
         "SELECT a.response_id, a.text, a.stop_reason, a.provider_stop, a.model,"
         " a.fingerprint, a.input_tokens, a.cache_read_tokens, a.cache_write_tokens,"
         " a.output_tokens, a.reasoning_tokens, a.provider_cost_usd, a.reported_latency_s,"
-        " a.reported_cost_usd, a.simulated, rc.cost_pusd / 1e12"
+        " a.reported_cost_usd, a.reported_views, a.attempt_id IS NULL, a.simulated,"
+        " rc.cost_pusd / 1e12"
         " FROM answer a LEFT JOIN response_cost rc USING (response_id)"
         " WHERE a.call_id = ?",
         &q, err);
@@ -152,11 +198,8 @@ static enum status read_answer(
         return s;
     query_bind(q, "i", call_id);
     s = query_next(q, err);
-    if (!s && query_has_row(q) &&
-        !row_to_json(json_set_object(to, "answer"), q, names,
-            "ittttttiiiiddd"
-            "id"))
-        s = error_nomem(err, 1);
+    if (!s && query_has_row(q))
+        s = row_to_json(json_set_object(to, "answer"), q, fields, COUNT_OF(fields), err);
     query_close(q);
     return s;
 }
@@ -164,10 +207,11 @@ static enum status read_answer(
 static enum status read_scores(
     struct store *store, int64_t call_id, struct json *to, struct error *err)
 {
-    static const char *const names[] = { "scorer", "version", "value", "reason" };
+    static const struct field fields[] = { { "scorer", 't' }, { "version", 't' },
+        { "value", 'd' }, { "reason", 't' }, { "judge_call_id", 'i' } };
     struct query *q = NULL;
     enum status s = query_open(store,
-        "SELECT s.scorer, s.version, s.value, s.reason FROM score s"
+        "SELECT s.scorer, s.version, s.value, s.reason, s.judge_call_id FROM score s"
         " JOIN answer a USING (response_id) WHERE a.call_id = ? ORDER BY s.score_id",
         &q, err);
     if (s)
@@ -175,10 +219,8 @@ static enum status read_scores(
     struct json *list = json_set_array(to, "scores");
     query_bind(q, "i", call_id);
     while (!(s = query_next(q, err)) && query_has_row(q)) {
-        if (!row_to_json(json_add_object(list), q, names, "ttdt")) {
-            s = error_nomem(err, 1);
+        if ((s = row_to_json(json_add_object(list), q, fields, COUNT_OF(fields), err)))
             break;
-        }
     }
     query_close(q);
     return s;
@@ -189,32 +231,6 @@ static enum status read_scores(
 static const char *text_at(const struct json *j, const char *name)
 {
     return json_text(json_get(j, name), "");
-}
-
-static void print_content(const struct json *content)
-{
-    if (json_is_string(content))
-        printf("    %s\n", json_text(content, ""));
-    const struct json *p = json_is_array(content) ? json_first(content) : NULL;
-    for (; p; p = json_next(p)) {
-        const char *url = json_text(json_get(json_get(p, "image_url"), "url"), NULL);
-        if (url)
-            printf("    [image %.19s...]\n", url);
-        else
-            printf("    %s\n", text_at(p, "text"));
-    }
-}
-
-static void print_request(const struct json *attempt)
-{
-    const struct json *request = json_get(attempt, "request");
-    const struct json *m = json_first(json_get(request, "messages"));
-    printf("\nSent (attempt %lld, model %s):\n",
-        (long long)json_int(json_get(attempt, "number"), 0), text_at(request, "model"));
-    for (; m; m = json_next(m)) {
-        printf("  %s:\n", text_at(m, "role"));
-        print_content(json_get(m, "content"));
-    }
 }
 
 /* "0.123 s", or "-" where it was not measured. */
@@ -228,6 +244,17 @@ static const char *seconds_at(const struct json *j, const char *name, char buf[3
     return buf;
 }
 
+/* A whole number, or "-" where there is none. */
+static const char *count_at(const struct json *j, const char *name, char buf[32])
+{
+    const struct json *x = json_get(j, name);
+    if (x)
+        snprintf(buf, 32, "%lld", (long long)json_int(x, 0));
+    else
+        snprintf(buf, 32, "-");
+    return buf;
+}
+
 static void print_attempts(const struct json *attempts)
 {
     struct table *t = table_new(8);
@@ -235,18 +262,13 @@ static void print_attempts(const struct json *attempts)
         "latency", "in flight");
     const struct json *a = json_first(attempts);
     for (; a; a = json_next(a)) {
-        char number[24], sent[32], http[24], first[32], token[32], all[32], others[24];
+        char number[32], sent[32], http[32], first[32], token[32], all[32], others[32];
         const char *class = text_at(a, "error_class");
-        snprintf(
-            number, sizeof number, "%lld", (long long)json_int(json_get(a, "number"), 0));
-        snprintf(http, sizeof http, "%lld",
-            (long long)json_int(json_get(a, "http_status"), 0));
-        snprintf(others, sizeof others, "%lld",
-            (long long)json_int(json_get(a, "in_flight"), 0));
         clock_iso8601(json_int(json_get(a, "sent_ms"), 0), sent, sizeof sent);
-        table_row(t, number, sent, *class ? class : text_at(a, "status"), http,
+        table_row(t, count_at(a, "number", number), sent,
+            *class ? class : text_at(a, "status"), count_at(a, "http_status", http),
             seconds_at(a, "first_byte_ns", first), seconds_at(a, "first_token_ns", token),
-            seconds_at(a, "latency_ns", all), others);
+            seconds_at(a, "latency_ns", all), count_at(a, "in_flight", others));
     }
     printf("\n");
     table_print(t);
@@ -266,14 +288,39 @@ static void print_count(const struct json *answer, const char *name, const char 
         printf("unknown %s", label);
 }
 
+/* The figures that came with an imported answer. */
+static void print_reported(const struct json *answer)
+{
+    const struct json *seconds = json_get(answer, "reported_latency_s");
+    const struct json *usd = json_get(answer, "reported_cost_usd");
+    const struct json *views = json_get(answer, "reported_views");
+    if (seconds)
+        printf("Reported: %.3f s, ", json_number(seconds, 0));
+    else
+        printf("Reported: no time, ");
+    if (usd)
+        printf("%.7f USD, ", json_number(usd, 0));
+    else
+        printf("no cost, ");
+    printf("image_index %s", json_size(views)       ? "["
+                             : json_is_array(views) ? "[]"
+                                                    : "null");
+    for (const struct json *v = json_first(views); v; v = json_next(v))
+        printf("%lld%s", (long long)json_int(v, -1), json_next(v) ? "," : "]");
+    putchar('\n');
+}
+
 static void print_answer(const struct json *answer)
 {
+    int imported = json_int(json_get(answer, "imported"), 0) != 0;
     printf("\nAnswer (%s%s):\n    %s\n",
-        *text_at(answer, "stop_reason") ? text_at(answer, "stop_reason") : "imported",
+        imported ? "imported" : text_at(answer, "stop_reason"),
         json_int(json_get(answer, "simulated"), 0) ? ", simulated" : "",
         text_at(answer, "text"));
-    if (!*text_at(answer, "stop_reason"))
+    if (imported) {
+        print_reported(answer);
         return;
+    }
     printf("Tokens: ");
     print_count(answer, "input_tokens", "input, ");
     print_count(answer, "cache_read_tokens", "read from cache, ");
@@ -286,23 +333,56 @@ static void print_answer(const struct json *answer)
         "Cost: %s\n", cost ? text_usd(json_number(cost, 0), usd, sizeof usd) : "unknown");
 }
 
-static void print_call(const struct json *j)
+static void print_views(const char *label, const struct json *views)
 {
-    printf("Call %lld: %s, session %lld, turn %lld, %s\n",
-        (long long)json_int(json_get(j, "call_id"), 0), text_at(j, "purpose"),
-        (long long)json_int(json_get(j, "session"), 0),
-        (long long)json_int(json_get(j, "turn"), 0), text_at(j, "state"));
+    printf("%s%s", label, json_size(views) ? "" : "none");
+    for (const struct json *v = json_first(views); v; v = json_next(v))
+        printf("%s%s", json_text(v, ""), json_next(v) ? ", " : "");
+}
+
+/* attempt: the one whose request is printed behind this, or NULL. */
+static void print_call(const struct json *j, const struct json *attempt)
+{
+    const char *model = text_at(j, "model"), *purpose = text_at(j, "purpose");
+    const struct json *subject = json_get(j, "subject_id");
+    const struct json *source = json_get(j, "source_id");
+    printf("Call %lld: %s, session %lld", (long long)json_int(json_get(j, "call_id"), 0),
+        purpose, (long long)json_int(json_get(j, "session"), 0));
+    if (source)
+        printf(" (id %lld in the imported file)", (long long)json_int(source, 0));
+    printf(", turn %lld, %s\n", (long long)json_int(json_get(j, "turn"), 0),
+        text_at(j, "state"));
     printf("Scene:  %s at %.3f s\n", text_at(j, "scene"),
         json_number(json_get(j, "at_ms"), 0) / 1e3);
-    printf("Task:   %s\nLLM:    %s (%s)\n", text_at(j, "task"), text_at(j, "llm"),
-        text_at(j, "model"));
-    printf("Views:  adds %s; then in context: %s\n",
-        *text_at(j, "views_added") ? text_at(j, "views_added") : "none",
-        *text_at(j, "views_context") ? text_at(j, "views_context") : "none");
+    printf("Task:   %s\nLLM:    %s", text_at(j, "task"), text_at(j, "llm"));
+    printf("%s%s%s\n", *model ? " (" : "", model, *model ? ")" : "");
+    print_views("Views:  adds ", json_get(j, "views_added"));
+    print_views("; in context: ", json_get(j, "views_context"));
+    if (attempt)
+        print_views("; sent: ", json_get(attempt, "views_sent"));
+    putchar('\n');
     if (json_get(j, "probability"))
-        printf(
-            "Chosen with probability %.4g\n", json_number(json_get(j, "probability"), 0));
-    printf("Asks:   %s\n", text_at(j, "prompt"));
+        printf("%s with probability %.4g\n",
+            text_equal(purpose, "fan_out") ? "Included" : "Chosen",
+            json_number(json_get(j, "probability"), 0));
+    int judges = text_equal(purpose, "judge");
+    if (subject)
+        printf("%s: call %lld (%s, %s)\n", judges ? "Judges" : "Repeats",
+            (long long)json_int(subject, 0), text_at(j, "subject_purpose"),
+            text_at(j, "subject_llm"));
+    if (!judges || !attempt) // what a judge was asked is long, and stands in the request
+        printf("Asks:   %s\n", text_at(j, "prompt"));
+}
+
+static void print_scores(const struct json *scores)
+{
+    for (const struct json *one = json_first(scores); one; one = json_next(one)) {
+        printf("Score %s (%s): ", text_at(one, "scorer"), text_at(one, "version"));
+        if (json_get(one, "value"))
+            printf("%.4g\n", json_number(json_get(one, "value"), 0));
+        else
+            printf("none, %s\n", text_at(one, "reason"));
+    }
 }
 
 static enum status print_all(struct cli *cli, const struct json *j, struct error *err)
@@ -316,9 +396,11 @@ static enum status print_all(struct cli *cli, const struct json *j, struct error
     if (n && !(a = json_at(attempts, (size_t)number - 1)))
         return error_set(err, E_NOT_FOUND, "this call has %zu attempts, no number %lld",
             n, (long long)number);
-    print_call(j);
+    print_call(j, a);
     if (a) {
-        print_request(a);
+        printf("\nSent (attempt %lld, model %s):\n",
+            (long long)json_int(json_get(a, "number"), 0), text_at(j, "model"));
+        show_request_print(json_get(a, "request"));
         print_attempts(attempts);
     } else {
         printf("\nIt was not sent%s.\n", json_get(j, "answer") ? " by m4a1" : " yet");
@@ -327,14 +409,7 @@ static enum status print_all(struct cli *cli, const struct json *j, struct error
         printf("\nReceived:\n%s\n", text_at(a, "received"));
     if (json_get(j, "answer"))
         print_answer(json_get(j, "answer"));
-    const struct json *score = json_first(json_get(j, "scores"));
-    for (; score; score = json_next(score)) {
-        char value[32] = "";
-        if (json_get(score, "value"))
-            text_double(json_number(json_get(score, "value"), 0), value);
-        printf("Score %s (%s): %s%s\n", text_at(score, "scorer"),
-            text_at(score, "version"), value, text_at(score, "reason"));
-    }
+    print_scores(json_get(j, "scores"));
     return OK;
 }
 

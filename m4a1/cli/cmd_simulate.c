@@ -88,6 +88,7 @@ static enum status run(struct cli *cli, struct error *err)
         goto out;
     options.recipe = recipe;
     simulate_raise_limit();
+    cli_catch_interrupts();
     status = simulate_start(&options, &sim, err);
     if (status != OK)
         goto out;

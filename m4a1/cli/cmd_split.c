@@ -121,6 +121,8 @@ static enum status run(struct cli *cli, struct error *err)
 {
     struct store *store;
     struct result result = { 0 };
+    if (split_check_name(cli_arg(cli, 1), err))
+        return cli_usage(cli, err, "%s", err->msg);
     enum status s = store_open(cli_arg(cli, 0), STORE_WRITE, &store, err);
     if (!s)
         s = draw_and_freeze(cli, store, &result, err);
@@ -161,8 +163,8 @@ const struct verb verb_split = {
         "of one scene stay together, the share holds only on average, and scenes that "
         "are\n"
         "collected later move no other in a new draw.\n\n"
-        "  m4a1 split kitchen.store main --by scene\n"
-        "  m4a1 split m4a1.store seed0 --train 0.8 --seed 0\n",
+        "  m4a1 split kitchen.m4a1 main --by scene\n"
+        "  m4a1 split m4a1.m4a1 seed0 --train 0.8 --seed 0\n",
     .options = options,
     .run = run,
 };

@@ -9,6 +9,7 @@
 
 #include "export/coverage.h"
 #include "export/json_keep.h"
+#include "export/offers.h"
 #include "m4a1/base/text.h"
 #include "m4a1/cli/cli.h"
 #include "m4a1/cli/rows.h"
@@ -73,7 +74,7 @@ static enum status add_actions(struct topic *t, struct error *err)
     return s;
 }
 
-/* Cloud turns that upload nothing, by what the dialogue holds: views accumulate, so many
+/* Cloud turns that add no view, by what the dialogue holds: views accumulate, so many
  * of them answer with pictures all the same. */
 static enum status add_context(struct topic *t, struct error *err)
 {
@@ -155,8 +156,8 @@ static size_t list_subsets(size_t n_views, uint32_t *out)
     return n;
 }
 
-/* One row a task and llm: how often each set of views was uploaded, the path and the
- * fan-out together.  A local llm's cells are those that occur, and "none". */
+/* One row a task and llm: how often image_index listed each set of views, the path and the
+ * fan-out together.  Cells that cannot occur (offers.h) are left out. */
 static enum status add_cells(struct topic *t, struct error *err)
 {
     const struct dataset *data = t->data;
@@ -165,22 +166,22 @@ static enum status add_cells(struct topic *t, struct error *err)
     if (data->n_views > CELL_VIEWS)
         return OK;
     size_t n_sets = list_subsets(data->n_views, sets);
-    struct json *list = new_list(t, "cells");
-    for (size_t i = 0; i < data->n_tasks * data->n_llms; i++) {
+    char *possible;
+    enum status s = offers_of_data(data, &possible, err);
+    struct json *list = s ? NULL : new_list(t, "cells");
+    for (size_t i = 0; i < data->n_tasks * data->n_llms && !s; i++) {
         size_t task = i / data->n_llms, llm = i % data->n_llms;
         struct json *row = json_keep(&t->kept, json_add_object(list));
         json_keep(&t->kept, json_set_text(row, "task", data->tasks[task]));
         json_keep(&t->kept, json_set_text(row, "llm", data->llms[llm].name));
         struct json *counts = json_keep(&t->kept, json_set_object(row, "views"));
-        for (size_t k = 0; k < n_sets; k++) {
+        for (size_t k = 0; k < n_sets && !s; k++) {
             struct group_filter filter = { (int)task, (int)llm, -1, -1, -1,
                 (int64_t)sets[k], -1 };
             struct group group;
             char name[64];
-            enum status s = coverage_group(data, &filter, &group, err);
-            if (s)
-                return s;
-            if (group.n == 0 && sets[k] && !data->llms[llm].cloud)
+            s = coverage_group(data, &filter, &group, err);
+            if (s || (group.n == 0 && !possible[llm * n_sets + sets[k]]))
                 continue;
             set_name_of(data, sets[k], name, sizeof name);
             json_keep_count(&t->kept, counts, name, group.n);
@@ -194,7 +195,8 @@ static enum status add_cells(struct topic *t, struct error *err)
     json_keep_count(&t->kept, sum, "empty", empty);
     json_keep_count(&t->kept, sum, "thin", thin);
     json_keep(&t->kept, json_set_int(sum, "thin_below", t->thin));
-    return OK;
+    free(possible);
+    return s;
 }
 
 static void add_shape(struct topic *t, const struct coverage *c)
@@ -266,6 +268,17 @@ static enum status build_coverage(struct topic *t, struct error *err)
 
 /* ---- tables ---- */
 
+/* What a column counts. */
+static void print_columns(const struct json *views)
+{
+    int at = 0;
+    printf("columns: the views that image_index lists (");
+    for (const struct json *v = json_first(views); v; v = json_next(v), at++)
+        printf("%s%d %s", at ? ", " : "", at, json_text(json_get(v, "name"), ""));
+    printf("): all that\nthe dialogue holds once the answer's action has added some; "
+           "none: it adds none; -: cannot be\n");
+}
+
 static void print_cells(const struct json *root)
 {
     char cells[ROWS_MAX_COLUMNS][ROWS_CELL] = { "task", "llm" };
@@ -292,12 +305,13 @@ static void print_cells(const struct json *root)
         rows_add(t, cells);
     }
     printf(
-        "\ntask x action (views uploaded): %lld of %lld cells are empty, %lld hold fewer "
-        "than %lld\n",
+        "\ntask x action, path and fan-out: %lld of %lld possible cells are empty, %lld "
+        "hold fewer than %lld\n",
         (long long)json_int(json_get(sum, "empty"), 0),
         (long long)json_int(json_get(sum, "cells"), 0),
         (long long)json_int(json_get(sum, "thin"), 0),
         (long long)json_int(json_get(sum, "thin_below"), 0));
+    print_columns(json_get(root, "views"));
     table_print(t);
     table_free(t);
 }
@@ -332,7 +346,7 @@ static void print_coverage(const struct json *j)
     rows_print("tasks (path)", json_get(j, "tasks"), groups, COUNT_OF(groups));
     rows_print("actions along the path, by the views that image_index lists",
         json_get(j, "actions"), groups, COUNT_OF(groups));
-    rows_print("cloud turns that upload nothing, by the views that the dialogue holds",
+    rows_print("cloud turns that add no view, by the views that the dialogue holds",
         json_get(j, "cloud_text_only_by_context"), groups, COUNT_OF(groups));
     rows_print("llms (path and fan-out)", json_get(j, "llms"), groups, COUNT_OF(groups));
     rows_print("views along the path", json_get(j, "views"), views, COUNT_OF(views));
@@ -497,15 +511,15 @@ const struct verb verb_stats = {
         "TOPIC is coverage, latency, cost, scores or drift. DATA is a store, an export\n"
         "folder or an authors' JSON file. Rows without an answer or a score are counted "
         "too.\n\n"
-        "coverage shows sessions, tasks and actions, and how often each set of views "
-        "was\n"
-        "uploaded for each task: where cells are empty or thin, nothing can be learned\n"
-        "about that action. Views accumulate: once added they stay in the dialogue, so\n"
-        "\"text only\" often means with the views that are there already. Of a store "
-        "with "
-        "a\n"
-        "recipe it also shows the state-action space against the recipe's minima\n"
-        "(docs/planning.md), and --check makes that the exit status.\n\n"
+        "coverage shows sessions, tasks and actions, and how often image_index listed\n"
+        "each set of views for each task and llm: where cells are empty or thin, "
+        "nothing\n"
+        "can be learned about that action. Views accumulate: once added they stay in "
+        "the\n"
+        "dialogue, so \"text only\" often means with the views that are there already. "
+        "Of\n"
+        "a store with a recipe it also shows the state-action space against the\n"
+        "recipe's minima (docs/planning.md), and --check makes that the exit status.\n\n"
         "latency of a store tells measured times by llm and by views: calls at once and\n"
         "one by one, first calls and cold starts each apart.\n\n"
         "drift compares old answers of a store with those to the same calls asked again\n"
@@ -513,10 +527,10 @@ const struct verb verb_stats = {
         "the\n"
         "models and fingerprints that servers name.\n\n"
         "  m4a1 stats coverage M4A1.json\n"
-        "  m4a1 stats coverage kitchen.store --check\n"
-        "  m4a1 stats drift kitchen.store\n"
-        "  m4a1 stats latency kitchen.store --json\n"
-        "  m4a1 stats latency kitchen.store --profile costs.json\n",
+        "  m4a1 stats coverage kitchen.m4a1 --check\n"
+        "  m4a1 stats drift kitchen.m4a1\n"
+        "  m4a1 stats latency kitchen.m4a1 --json\n"
+        "  m4a1 stats latency kitchen.m4a1 --profile costs.json\n",
     .options = options,
     .run = run,
 };

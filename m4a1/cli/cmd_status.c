@@ -13,7 +13,7 @@
 /* What the choice of the next command rests on. */
 struct standing {
     int64_t recipes, scenes, frames, sessions, imported, turns;
-    int64_t ready, waiting, failed, blocked, open_attempts;
+    int64_t ready, judgements, waiting, failed, blocked, open_attempts;
     int64_t answers, simulated, unscored, unjudgeable, splits;
 };
 
@@ -37,6 +37,9 @@ static enum status read_standing(
         { &st->imported, "SELECT count(*) FROM session WHERE plan_id IS NULL" },
         { &st->turns, "SELECT count(*) FROM turn" },
         { &st->ready, "SELECT count(*) FROM call_state WHERE state = 'ready'" },
+        { &st->judgements,
+            "SELECT count(*) FROM call_state JOIN call USING (call_id) WHERE "
+            "state = 'ready' AND purpose = 'judge'" },
         { &st->waiting, "SELECT count(*) FROM call_state WHERE state = 'waiting'" },
         { &st->failed, "SELECT count(*) FROM call_state WHERE state = 'failed'" },
         { &st->blocked, "SELECT count(*) FROM call_state WHERE state = 'blocked'" },
@@ -75,13 +78,14 @@ static struct advice next_step(const struct standing *st)
     if (st->open_attempts)
         return (struct advice) { "m4a1 collect %s",
             "requests are open: a collector runs, or was killed and can go on" };
-    if (st->ready)
+    if (st->ready > st->judgements)
         return (struct advice) { "m4a1 collect %s", "calls are ready to be sent" };
-    if (st->unscored)
+    if (st->judgements || st->unscored)
         return (struct advice) { "m4a1 annotate %s", "answers have no score yet" };
     if (!st->splits)
         return (struct advice) { "m4a1 split %s main", "no split is frozen" };
-    return (struct advice) { "m4a1 train %s --split NAME", "the data set is complete" };
+    return (struct advice) { "m4a1 train %s --as-published --split main",
+        "the data set is complete" };
 }
 
 /* ---- the document ---- */
@@ -257,7 +261,8 @@ static void print_spent(const struct json *list)
             figure(c, "unpriced", n[3]));
     }
     if (json_size(list)) {
-        printf("\nspent (reserved: of requests whose outcome is unknown or open)\n");
+        printf("\nspent (reserved: for requests whose cost is not known; counts against "
+               "a cap)\n");
         table_print(t);
     }
     table_free(t);
@@ -379,10 +384,10 @@ const struct verb verb_status = {
         "cap.\n"
         "A call that failed for good ends its dialogue; what comes after it is "
         "blocked.\n\n"
-        "  m4a1 status kitchen.store\n"
-        "  m4a1 status kitchen.store --json | jq .failures\n"
-        "  until m4a1 status kitchen.store --exit-code >/dev/null; [ $? -ne 3 ]; do\n"
-        "      m4a1 collect kitchen.store --for 1h; done      go on while calls are "
+        "  m4a1 status kitchen.m4a1\n"
+        "  m4a1 status kitchen.m4a1 --json | jq .failures\n"
+        "  until m4a1 status kitchen.m4a1 --exit-code >/dev/null; [ $? -ne 3 ]; do\n"
+        "      m4a1 collect kitchen.m4a1 --for 1h; done      go on while calls are "
         "open\n",
     .options = options,
     .run = run,

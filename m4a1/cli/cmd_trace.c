@@ -55,13 +55,33 @@ static void set_numbers(struct json *object, const char *key, const double *x, s
         json_add_number(list, x[i]);
 }
 
-/* Features as text: small integers, and budgets at the end. */
-static void print_features(const char *label, const double *x, size_t n)
+/* Features as text: states of small integers, apart by a stroke, and budgets at the end. */
+static void print_features(
+    const char *label, const struct space *space, const double *x, size_t n)
 {
     printf("  %s", label);
-    for (size_t i = 0; i < n; i++)
-        printf(" %.6g", x[i]);
+    for (size_t i = 0; i < n; i++) {
+        int begins = i && i <= space->n_states && i % space->state_size == 0;
+        printf("%s %.6g", begins ? " |" : "", x[i]);
+    }
     putchar('\n');
+}
+
+/* What the numbers of an observation are. */
+static void print_legend(const struct environment *env)
+{
+    const struct dataset *data = env->rec->data;
+    printf(
+        "An observation holds the last %zu turns, oldest first, each as: llm of the turn "
+        "before\n(0 local, 1 cloud), that turn's views",
+        env->rec->space.tau);
+    for (size_t v = 0; v < data->n_views; v++)
+        printf(" %s", data->views[v]);
+    printf(" (0 or 1), task of this turn (");
+    for (size_t t = 0; t < data->n_tasks; t++)
+        printf("%s%zu %s", t ? ", " : "", t, data->tasks[t]);
+    printf("); -1: there is none.%s\n\n",
+        env->settings.resource_aware ? " Then the seconds and USD that remain." : "");
 }
 
 static const char *describe_action(
@@ -188,7 +208,8 @@ static void print_step(const struct episode *before, const struct episode *after
         describe_action(before->env, action, name, sizeof name),
         after->done ? ", the session ends" : "");
     episode_observe(before, features);
-    print_features("observation", features, before->env->n_features);
+    print_features(
+        "observation", &before->env->rec->space, features, before->env->n_features);
     printf("  response %.9f, association %.9f (%.9f of the turn's range), reward %.9f\n",
         got->response, got->association, got->association_normalised, got->reward);
     printf("  totals %.6f s, %.9f USD; remaining %.6f s, %.9f USD\n",
@@ -444,6 +465,8 @@ static enum status trace_in(
     }
     if (!s)
         describe(trace, n_sessions, !cli_value(cli, "split"));
+    if (!s && sessions && !trace->root)
+        print_legend(trace->env);
     if (!s && sessions)
         s = play(cli, trace, sessions, err);
     if (!s && estimates)
@@ -459,7 +482,7 @@ static enum status check_usage(struct cli *cli, struct error *err)
     if (!cli_value(cli, "session") && !cli_value(cli, "estimate"))
         return cli_usage(cli, err,
             "say what to trace: --session ID --actions A,... or --estimate S:T[:A]");
-    if (cli_value(cli, "session") && !cli_flag(cli, "as-published"))
+    if (!cli_flag(cli, "as-published"))
         return cli_usage(cli, err,
             "only the published environment is there so far: say --as-published");
     return OK;
@@ -474,18 +497,17 @@ static enum status run(struct cli *cli, struct error *err)
     size_t *sessions = NULL, n = 0;
     enum status s = check_usage(cli, err);
     if (!s)
-        s = dataset_read(cli_arg(cli, 0), &data, err);
+        s = tmo_data(cli, &data, err);
     if (!s)
         s = tmo_setup_read(cli, data, &setup, err);
     if (!s)
         s = recorded_build(data, setup.local, setup.cloud, setup.tau, &rec, err);
-    if (!s) {
-        tmo_setup_warn(rec);
+    if (!s)
         s = fit_sessions(cli, rec, &sessions, &n, err);
-    }
     if (!s)
         s = environment_new(rec, &setup.settings, sessions, n, &env, err);
     if (!s) {
+        tmo_setup_warn(rec);
         struct trace trace = { .env = env };
         s = trace_in(cli, &trace, n, err);
     }
@@ -515,7 +537,7 @@ const struct verb verb_trace = {
         "  m4a1 trace M4A1.json --as-published --session 23 --actions 0,3,8\n"
         "  m4a1 trace M4A1.json --as-published --session 19,6 --rules train \\\n"
         "      --split split.json:seed0 --resource-aware --budget 15,0.02 --json\n"
-        "  m4a1 trace M4A1.json --estimate 12:0,12:0:8 --k 3\n",
+        "  m4a1 trace M4A1.json --as-published --estimate 12:0,12:0:8 --k 3\n",
     .options = options,
     .run = run,
 };

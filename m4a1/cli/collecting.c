@@ -56,7 +56,8 @@ enum status collecting_json(
              json_set_bool(j, "limit_reached", r->limit_reached) &&
              json_set_bool(j, "deadline_reached", r->deadline_reached) &&
              json_set_bool(j, "interrupted", r->interrupted) &&
-             json_set_number(j, "spent_usd", usd(r->spent_pusd)) &&
+             json_set_number(j, "known_usd", usd(r->known_pusd)) &&
+             json_set_number(j, "counted_usd", usd(r->counted_pusd)) &&
              json_set_number(j, "elapsed_s", (double)r->elapsed_ns / 1e9);
     struct json *calls = json_set_object(j, "calls");
     ok = ok && json_set_int(calls, "planned", r->counts.n_calls) &&
@@ -98,12 +99,19 @@ static void print_llms(const struct engine_result *r)
     table_free(t);
 }
 
-static void print_remarks(const struct engine_result *r, const char *path)
+static void print_remarks(const struct engine_result *r, const struct engine_options *o,
+    const char *verb, const char *path)
 {
+    char cap[32];
+    if (r->cap_reached)
+        printf("The cap of %s is reached: what the next call may cost does not fit under "
+               "it.\n"
+               "Go on with a higher one: m4a1 %s %s --max-usd X\n",
+            text_usd(o->max_usd, cap, sizeof cap), verb, path);
     for (size_t i = 0; i < r->n_llms; i++) {
         const struct engine_llm *l = &r->llms[i];
-        if (l->is_capped)
-            printf("%s: a spending cap is reached: its next call might go over it.\n",
+        if (l->is_capped && !r->cap_reached)
+            printf("%s: its own cap is reached; raise limits.max_usd in the recipe.\n",
                 l->name);
         if (l->slots_least < l->slots)
             printf(
@@ -117,7 +125,8 @@ static void print_remarks(const struct engine_result *r, const char *path)
         printf("Stopped at --limit.\n");
     for (size_t i = 0; i < r->n_llms; i++)
         if (r->llms[i].is_given_up)
-            printf("%s was left alone: it does not take calls now.\n", r->llms[i].name);
+            printf("%s was left alone, its calls stay open: %s\n", r->llms[i].name,
+                r->llms[i].last_error);
     if (r->n_unsendable)
         printf("%lld calls cannot be sent; the first: %s\n", (long long)r->n_unsendable,
             r->first_unsendable);
@@ -126,13 +135,25 @@ static void print_remarks(const struct engine_result *r, const char *path)
             "%lld calls failed for good: m4a1 status %s tells why; --retry-failed asks "
             "them again.\n",
             (long long)r->counts.n_failed, path);
-    if (r->counts.n_ready && !r->counts.n_failed)
-        printf("Run m4a1 collect %s again to go on.\n", path);
+    if (r->counts.n_ready && !r->cap_reached)
+        printf("Run m4a1 %s %s again to go on.\n", verb, path);
 }
 
-void collecting_print(const struct engine_result *r, const char *path)
+/* "cost $1.54, and up to $0.81 for requests whose cost is not known" */
+static void print_money(const struct engine_result *r)
 {
-    char took[32], spent[32];
+    char known[32], more[32];
+    printf("the store has cost %s", text_usd(usd(r->known_pusd), known, sizeof known));
+    if (r->counted_pusd > r->known_pusd)
+        printf(", and up to %s for requests whose cost is not known",
+            text_usd(usd(r->counted_pusd - r->known_pusd), more, sizeof more));
+    printf(".\n");
+}
+
+void collecting_print(const struct engine_result *r, const struct engine_options *o,
+    const char *verb, const char *path)
+{
+    char took[32];
     if (r->n_taken_in)
         printf(
             "%lld answers that an earlier run had kept beside the full store were taken "
@@ -151,15 +172,13 @@ void collecting_print(const struct engine_result *r, const char *path)
             (long long)r->counts.n_done, (long long)r->counts.n_calls);
     } else {
         print_llms(r);
-        printf(
-            "%lld of %lld calls have an answer; %lld attempts in %s; the store has cost "
-            "%s in all.\n",
+        printf("%lld of %lld calls have an answer; %lld attempts in %s; ",
             (long long)r->counts.n_done, (long long)r->counts.n_calls,
             (long long)r->n_sent,
-            text_duration((double)r->elapsed_ns / 1e9, took, sizeof took),
-            text_usd(usd(r->spent_pusd), spent, sizeof spent));
+            text_duration((double)r->elapsed_ns / 1e9, took, sizeof took));
+        print_money(r);
     }
-    print_remarks(r, path);
+    print_remarks(r, o, verb, path);
 }
 
 /* ---- options -------------------------------------------------------------------- */
@@ -231,10 +250,15 @@ enum status collecting_options(
     o->allow_unpriced = cli_flag(cli, "allow-unpriced");
     o->simulator_url = cli_value(cli, "simulator");
     o->interrupted = &cli_interrupted;
+    cli_catch_interrupts();
+    /* A simulator is near: whether it is there shows at once. */
+    static const struct pace_rules near = { 5, 200000000, 1000000000, 4, 0 };
+    if (o->simulator_url)
+        o->pace_rules = &near;
     if (o->simulator_url && !text_starts(o->simulator_url, "http://") &&
         !text_starts(o->simulator_url, "https://"))
         return cli_usage(cli, err,
-            "--simulator wants an address such as http://127.0.0.1:8400, not \"%s\"",
+            "--simulator wants an address such as http://127.0.0.1:8089, not \"%s\"",
             o->simulator_url);
     return recipe_cap(store, o, err);
 }

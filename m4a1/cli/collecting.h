@@ -33,7 +33,8 @@ MUST_CHECK enum status collecting_options(
 MUST_CHECK enum status collecting_json(
     struct json *j, const struct engine_result *r, struct error *err);
 
-/* The same for people: a table by llm and remarks. */
-void collecting_print(const struct engine_result *r, const char *store_path);
+/* The same for people: a table by llm, the money, and what to do next. */
+void collecting_print(const struct engine_result *r, const struct engine_options *o,
+    const char *verb, const char *store_path);
 
 #endif

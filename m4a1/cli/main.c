@@ -53,9 +53,16 @@ volatile sig_atomic_t cli_interrupted;
 static void on_signal(int number)
 {
     (void)number;
-    if (cli_interrupted)
-        _exit(130); /* asked twice: open attempts are closed as unknown by the next run */
-    cli_interrupted = 1;
+    if (cli_interrupted >= 2)
+        _exit(130); /* what is open is closed as unknown by the next run */
+    cli_interrupted++;
+}
+
+void cli_catch_interrupts(void)
+{
+    struct sigaction action = { .sa_handler = on_signal };
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
 }
 
 static void print_log(enum log_level level, const char *line, void *arg)
@@ -127,7 +134,7 @@ static int run_verb(const struct verb *verb, int argc, char **argv)
     } else if (!s) {
         s = verb->run(&cli, &err);
     }
-    if (fflush(stdout) != 0 && !s)
+    if ((fflush(stdout) != 0 || ferror(stdout)) && !s)
         s = error_errno(&err, "cannot write the output");
     if (s && err.msg[0])
         fprintf(stderr, "m4a1 %s: %s\n", verb->name, err.msg);
@@ -138,15 +145,21 @@ static int run_verb(const struct verb *verb, int argc, char **argv)
     return status;
 }
 
+/* The exit status of what only prints. */
+static int printed(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return 0;
+    perror("m4a1: cannot write the output");
+    return 1;
+}
+
 int main(int argc, char **argv)
 {
     struct rlimit no_core = { 0, 0 };
     setrlimit(RLIMIT_CORE, &no_core); /* a core dump would hold keys */
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is an error of a write, no death */
-    struct sigaction action = { .sa_handler = on_signal };
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    signal(SIGXFSZ, SIG_IGN); /* a file too large is an error like a full disk */
     log_to(print_log, NULL, LOG_WARN);
 
     const char *first = argc > 1 ? argv[1] : "--help";
@@ -156,14 +169,14 @@ int main(int argc, char **argv)
             const struct verb *verb = find_verb(argv[2]);
             if (verb)
                 cli_print_help(verb);
-            return verb ? 0 : 2;
+            return verb ? printed() : 2;
         }
         print_overview();
-        return 0;
+        return printed();
     }
     if (text_equal(first, "--version")) {
         printf("m4a1 %s\n", M4A1_VERSION);
-        return 0;
+        return printed();
     }
     const struct verb *verb = find_verb(first);
     return verb ? run_verb(verb, argc - 2, argv + 2) : 2;

@@ -148,6 +148,7 @@ void rehearse_options(struct rehearsal *rehearsal, struct engine_options *o)
     if (!rehearsal)
         return;
     o->simulator_url = simulate_url(rehearsal->simulator);
+    o->is_rehearsal = 1;
     o->grace_s = 0; /* nothing in flight is paid for */
     rehearsal->in_flight = o->timing == ENGINE_ISOLATED ? 1 : o->in_flight;
 }

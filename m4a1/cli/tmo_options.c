@@ -10,9 +10,21 @@
 #include "m4a1/base/files.h"
 #include "m4a1/base/text.h"
 #include "m4a1/tmo/evaluation.h"
+#include "m4a1/tmo/policy.h"
 
 #define LIST_MAX 100000
+#define SEED_MAX (INT64_MAX >> 10) /* what a JSON number of a policy file holds exactly */
 #define SPLIT_FILE_MAX ((size_t)64 << 20)
+
+enum status tmo_data(struct cli *cli, struct dataset **out, struct error *err)
+{
+    const char *path = cli_arg(cli, 0);
+    enum status s = dataset_read(path, out, err);
+    if (s == E_DATA && policy_is_file(path))
+        return cli_usage(cli, err,
+            "%s is a policy, and DATA comes first: m4a1 evaluate DATA %s", path, path);
+    return s;
+}
 
 enum status tmo_numbers(const char *text, const char *what, int64_t min, int64_t max,
     int64_t **out, size_t *n, struct error *err)
@@ -46,30 +58,57 @@ enum status tmo_numbers(const char *text, const char *what, int64_t min, int64_t
     return s;
 }
 
+static enum status one_seed(
+    struct cli *cli, uint64_t **seeds, size_t *n, struct error *err)
+{
+    int64_t seed;
+    if (cli_value(cli, "seeds"))
+        return cli_usage(cli, err, "--seed is one seed, --seeds are several: give one");
+    enum status s = cli_int(cli, "seed", 0, 0, SEED_MAX, &seed, err);
+    if (s)
+        return s;
+    *seeds = calloc(1, sizeof **seeds);
+    if (!*seeds)
+        return error_nomem(err, sizeof **seeds);
+    **seeds = (uint64_t)seed;
+    *n = 1;
+    return OK;
+}
+
+static enum status check_seeds(
+    struct cli *cli, const int64_t *list, size_t n, int is_count, struct error *err)
+{
+    if (n == 0)
+        return cli_usage(
+            cli, err, "--seeds 0 is no seed at all; for seed 0 alone say --seed 0");
+    if (n > EVALUATION_MAX_SEEDS)
+        return cli_usage(cli, err, "--seeds: %zu of them, and %d is the most", n,
+            EVALUATION_MAX_SEEDS);
+    for (size_t i = 0; !is_count && i < n; i++)
+        for (size_t j = 0; j < i; j++)
+            if (list[i] == list[j])
+                return cli_usage(
+                    cli, err, "--seeds: %" PRId64 " stands there twice", list[i]);
+    return OK;
+}
+
 enum status tmo_seeds(struct cli *cli, uint64_t **seeds, size_t *n, struct error *err)
 {
     const char *text = cli_value(cli, "seeds");
     int64_t *list;
     *seeds = NULL;
+    *n = 0;
+    if (cli_value(cli, "seed"))
+        return one_seed(cli, seeds, n, err);
     if (!text)
         text = "0,1,2";
-    enum status s = tmo_numbers(text, "--seeds", 0, INT64_MAX >> 10, &list, n, err);
+    size_t n_listed;
+    enum status s = tmo_numbers(text, "--seeds", 0, SEED_MAX, &list, &n_listed, err);
     if (s)
         return s;
     int is_count = !strchr(text, ',');
-    size_t n_seeds = is_count ? (size_t)list[0] : *n;
-    if (is_count && !list[0])
-        s = cli_usage(cli, err,
-            "--seeds 0 is no seed at all; for seed 0 alone say "
-            "--seeds 0, (with the comma)");
-    else if (n_seeds > EVALUATION_MAX_SEEDS)
-        s = cli_usage(cli, err, "--seeds: %zu of them, and %d is the most", n_seeds,
-            EVALUATION_MAX_SEEDS);
-    for (size_t i = 0; !s && !is_count && i < n_seeds; i++)
-        for (size_t j = 0; !s && j < i; j++)
-            if (list[i] == list[j])
-                s = cli_usage(
-                    cli, err, "--seeds: %" PRId64 " stands there twice", list[i]);
+    size_t n_seeds = is_count ? (size_t)list[0] : n_listed;
+    s = check_seeds(cli, list, n_seeds, is_count, err);
     if (!s) {
         *seeds = calloc(n_seeds, sizeof **seeds);
         if (!*seeds)
@@ -154,6 +193,13 @@ enum status tmo_setup_read(
 void tmo_setup_warn(const struct recorded *rec)
 {
     const struct dataset *data = rec->data;
+    const struct left_out *left = &data->left;
+    if (left->turns_unasked || left->turns_unscored)
+        fprintf(stderr,
+            "%zu turns of %s without an answer, %zu without a score and %zu behind those "
+            "are left out, and with them %zu sessions.\n",
+            left->turns_unasked, data->source, left->turns_unscored, left->turns_behind,
+            left->sessions);
     if (rec->n_other_llm)
         fprintf(stderr,
             "%zu of %zu turns were answered by other llms than %s and %s; their scores "

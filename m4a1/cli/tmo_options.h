@@ -9,8 +9,11 @@
 #include "m4a1/tmo/environment.h"
 #include "m4a1/tmo/recorded.h"
 
-/* --seeds: a list ("0,1,2", "7,") or a count N for 0 .. N-1; default 0,1,2.  *seeds is
- * freed by the caller. */
+/* DATA, the first argument: complete rows only.  Says so where that is a policy. */
+MUST_CHECK enum status tmo_data(struct cli *cli, struct dataset **out, struct error *err);
+
+/* --seeds: a list ("0,1,2") or a count N for 0 .. N-1; --seed: one.  Default 0,1,2.
+ * *seeds is freed by the caller. */
 MUST_CHECK enum status tmo_seeds(
     struct cli *cli, uint64_t **seeds, size_t *n, struct error *err);
 
@@ -24,7 +27,8 @@ struct tmo_setup {
 MUST_CHECK enum status tmo_setup_read(struct cli *cli, const struct dataset *data,
     struct tmo_setup *out, struct error *err);
 
-/* Say on standard error what of data is left out or missing: other llms, associations. */
+/* Say on standard error what of data is left out or missing: incomplete turns, other
+ * llms, associations.  Called behind all checks, so that an error stands alone. */
 void tmo_setup_warn(const struct recorded *rec);
 
 /* --split for one seed: a file, FILE:KEY for a member of an object of splits (where

@@ -23,6 +23,12 @@ struct a2c_settings a2c_published(void)
     };
 }
 
+int64_t a2c_whole_steps(const struct a2c_settings *settings)
+{
+    int64_t n = (int64_t)settings->n_rollout;
+    return settings->steps + (n - settings->steps % n) % n;
+}
+
 /* All that a run needs beside the network; one allocation list, released together. */
 struct run {
     const struct environment *env;

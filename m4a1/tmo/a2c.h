@@ -22,6 +22,9 @@ struct a2c_settings {
 /* 30,000 steps, 5 a rollout, gamma 0.99, lambda 1, value 0.5, norm 0.5, 7e-4, 0.99, 1e-5. */
 struct a2c_settings a2c_published(void);
 
+/* The steps that are made: settings->steps rounded up to whole rollouts. */
+int64_t a2c_whole_steps(const struct a2c_settings *settings);
+
 /* Called now and then with the steps since the last call; nonzero asks to stop. */
 typedef int a2c_report(void *arg, int64_t n_steps);
 

@@ -4,6 +4,7 @@
  * over the window, and the mean excess counts no zero of a session that kept within. */
 #include "m4a1/tmo/evaluation.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "m4a1/base/stats.h"
@@ -46,11 +47,11 @@ static void add_session(struct evaluation *out, const struct episode *ep,
     out->latency_s += ep->total_latency_s;
     out->usage_usd += ep->total_usage_usd;
     if (late > 0) {
-        out->latency_over++;
+        out->n_latency_over++;
         out->latency_excess_s += late;
     }
     if (dear > 0) {
-        out->usage_over++;
+        out->n_usage_over++;
         out->usage_excess_usd += dear;
     }
     out->over += late > 0 || dear > 0;
@@ -59,17 +60,16 @@ static void add_session(struct evaluation *out, const struct episode *ep,
 static void take_means(struct evaluation *out)
 {
     double n = (double)out->n_sessions;
-    if (out->latency_over > 0)
-        out->latency_excess_s /= out->latency_over;
-    if (out->usage_over > 0)
-        out->usage_excess_usd /= out->usage_over;
+    double n_late = (double)out->n_latency_over, n_dear = (double)out->n_usage_over;
+    out->latency_excess_s = n_late > 0 ? out->latency_excess_s / n_late : NAN;
+    out->usage_excess_usd = n_dear > 0 ? out->usage_excess_usd / n_dear : NAN;
     out->response /= n;
     out->association /= n;
     out->reward /= n;
     out->latency_s /= n;
     out->usage_usd /= n;
-    out->latency_over /= n;
-    out->usage_over /= n;
+    out->latency_over = n_late / n;
+    out->usage_over = n_dear / n;
     out->over /= n;
 }
 
@@ -123,9 +123,30 @@ double evaluation_figure(const struct evaluation *one, enum evaluation_figure fi
     return 0;
 }
 
+/* Over all sessions beyond the budget, so that an evaluation without any weighs nothing. */
+static double pooled_excess(
+    const struct evaluation *all, size_t n, enum evaluation_figure figure)
+{
+    double sum = 0, n_over = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t over = figure == FIGURE_LATENCY_EXCESS_S ? all[i].n_latency_over
+                                                        : all[i].n_usage_over;
+        if (over) {
+            sum += (double)over * evaluation_figure(&all[i], figure);
+            n_over += (double)over;
+        }
+    }
+    return n_over > 0 ? sum / n_over : NAN;
+}
+
 void evaluation_summary(const struct evaluation *all, size_t n,
     enum evaluation_figure figure, double *mean, double *deviation)
 {
+    if (figure == FIGURE_LATENCY_EXCESS_S || figure == FIGURE_USAGE_EXCESS_USD) {
+        *mean = pooled_excess(all, n, figure);
+        *deviation = NAN;
+        return;
+    }
     double x[EVALUATION_MAX_SEEDS];
     for (size_t i = 0; i < n; i++)
         x[i] = evaluation_figure(&all[i], figure);

@@ -19,8 +19,9 @@ struct evaluation {
     size_t n_sessions, n_turns;
     double response, association, reward; /* per turn, then per session */
     double latency_s, usage_usd;          /* per session, all its turns */
-    /* mean excess over the sessions that exceed a budget; 0 where none does */
+    /* mean excess over the sessions that exceed a budget; NAN where none does */
     double latency_excess_s, usage_excess_usd;
+    size_t n_latency_over, n_usage_over;   /* sessions beyond each budget */
     double latency_over, usage_over, over; /* shares of sessions over each, over either */
     size_t n_local;                        /* turns answered by the local llm */
 };
@@ -54,7 +55,9 @@ double evaluation_figure(const struct evaluation *one, enum evaluation_figure fi
 
 #define EVALUATION_MAX_SEEDS 1000
 
-/* Mean and population deviation of a figure over n <= EVALUATION_MAX_SEEDS evaluations. */
+/* Mean and population deviation of a figure over n <= EVALUATION_MAX_SEEDS evaluations.
+ * The mean excess is that of all sessions that exceed, whichever evaluation they are of;
+ * it is NAN where none does, and its deviation always is. */
 void evaluation_summary(const struct evaluation *all, size_t n,
     enum evaluation_figure figure, double *mean, double *deviation);
 

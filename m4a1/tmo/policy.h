@@ -28,6 +28,9 @@ struct policy {
 
 void policy_release(struct policy *policy);
 
+/* True where path is a file that says it is a policy, of whatever version. */
+int policy_is_file(const char *path);
+
 /* Write a policy, whole or not at all; data is what it was trained on. */
 MUST_CHECK enum status policy_save(const struct policy *policy,
     const struct dataset *data, const char *path, struct error *err);

@@ -348,6 +348,16 @@ static enum status read_all(
     return s;
 }
 
+int policy_is_file(const char *path)
+{
+    struct json *root;
+    if (json_read_file(path, FILE_MAX, 0, &root, NULL) != OK)
+        return 0;
+    int is_policy = strcmp(json_text(json_get(root, "format"), ""), POLICY_FORMAT) == 0;
+    json_free(root);
+    return is_policy;
+}
+
 enum status policy_load(
     const char *path, const struct dataset *data, struct policy *out, struct error *err)
 {

@@ -134,6 +134,11 @@ enum status recorded_build(const struct dataset *data, int local, int cloud, siz
     struct recorded **out, struct error *err)
 {
     *out = NULL;
+    if (!data->n_sessions)
+        return error_set(err, E_DATA,
+            "%s has no complete session; turns become complete by an answer (m4a1 "
+            "collect) and a score (m4a1 annotate)",
+            data->source);
     struct recorded *rec = calloc(1, sizeof *rec);
     if (!rec)
         return error_nomem(err, sizeof *rec);

@@ -36,7 +36,8 @@ struct recorded {
 };
 
 /* Encode data for actions of its llms local and cloud (indices) with tau states an
- * observation.  E_DATA names a session or turn that cannot be encoded. */
+ * observation.  E_DATA names a session or turn that cannot be encoded, or says that
+ * there is no session. */
 MUST_CHECK enum status recorded_build(const struct dataset *data, int local, int cloud,
     size_t tau, struct recorded **out, struct error *err);
 void recorded_free(struct recorded *rec); /* NULL is fine */

@@ -168,6 +168,19 @@ static void an_unreadable_reply_is_asked_for_once_more(void **state)
         store_fixture_int(&f, "SELECT count(*) FROM score WHERE value = 0"), 0);
 }
 
+/* A run that was killed between the replies and their scores. */
+static void replies_that_are_there_are_not_asked_for_again(void **state)
+{
+    (void)state;
+    plan(0);
+    answer(judgement_of(call, 0), "{\"candidate\": 9, \"reference\": 9}");
+    answer(judgement_of(call + 1, 0), "no idea");
+    struct ratio_counts counts = plan(0);
+    assert_int_equal(counts.scored, 1);
+    assert_int_equal(counts.planned, 1); /* of the reply that cannot be read */
+    assert_int_equal(judgement_of(call, 1), 0);
+}
+
 static void failed_judgements_and_references_leave_answers_unscored(void **state)
 {
     (void)state;
@@ -209,6 +222,9 @@ static void refusals_are_marked_once(void **state)
     (void)state;
     int64_t third = store_fixture_session(&f, 1, 1, 0), n;
     answer(third, "I'm sorry, I can't see that.");
+    plan(0);
+    answer(
+        judgement_of(call, 0), "sorry"); /* a judge's words are no answer to a prompt */
     assert_int_equal(scores_mark_refusals(f.store, &n, NULL), OK);
     assert_int_equal(n, 5);
     assert_int_equal(scores_mark_refusals(f.store, &n, NULL), OK);
@@ -227,6 +243,8 @@ int main(void)
             the_judge_is_asked_once_an_answer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             an_unreadable_reply_is_asked_for_once_more, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            replies_that_are_there_are_not_asked_for_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             failed_judgements_and_references_leave_answers_unscored, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refusals_are_marked_once, set_up, tear_down),

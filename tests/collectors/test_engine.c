@@ -109,8 +109,8 @@ static void test_session_is_collected(void **state)
     assert_int_equal(run_plain(&f, &r), OK);
     assert_int_equal(r.n_answered, 3);
     assert_int_equal(r.counts.n_done, 3);
-    assert_int_equal(r.spent_pusd, 3 * (100 * 1000 + 10 * 2000));
-    assert_int_equal(r.spent_pusd,
+    assert_int_equal(r.counted_pusd, 3 * (100 * 1000 + 10 * 2000));
+    assert_int_equal(r.counted_pusd,
         store_fixture_int(&f, "SELECT sum(counted_pusd) FROM attempt_cost"));
     assert_int_equal(r.n_llms, 1);
     assert_int_equal(r.llms[0].input_tokens, 300);
@@ -325,7 +325,7 @@ static void fault(const char *how, const char *error_class, int64_t http_status)
         fail_msg("%s: %s", how, err.msg);
     assert_in_range(clock_mono_ns() - before, 280000000, 2000000000);
     assert_int_equal(r.n_sent, 2);
-    assert_int_equal(r.spent_pusd,
+    assert_int_equal(r.counted_pusd,
         store_fixture_int(&f, "SELECT sum(counted_pusd) FROM attempt_cost"));
     engine_result_release(&r);
     char *text =
@@ -426,7 +426,7 @@ static void test_refusals_are_final(void **state)
         assert_int_equal(r.counts.n_failed, 1);
         assert_int_equal(r.counts.n_waiting, 2);
         assert_int_equal(r.llms[0].is_given_up, i == 0);
-        assert_int_equal(r.spent_pusd, 0);
+        assert_int_equal(r.counted_pusd, 0);
         engine_result_release(&r);
         char *text =
             store_fixture_text(&f, "SELECT error_class FROM attempt WHERE final");
@@ -459,7 +459,7 @@ static void test_stall_times_out(void **state)
     assert_in_range(r.elapsed_ns, 290000000, 650000000);
     // What it cost is unknown, so the whole reservation counts.
     assert_int_equal(
-        r.spent_pusd, store_fixture_int(&f, "SELECT reserved_pusd FROM attempt"));
+        r.counted_pusd, store_fixture_int(&f, "SELECT reserved_pusd FROM attempt"));
     engine_result_release(&r);
     assert_int_equal(
         store_fixture_int(&f, "SELECT count(*) FROM attempt WHERE error_class = 'timeout'"
@@ -525,7 +525,7 @@ static void test_server_down(void **state)
     assert_true(r.llms[0].is_given_up);
     assert_in_range(r.n_sent, 3, 8);
     assert_int_equal(r.counts.n_ready, 40);
-    assert_int_equal(r.spent_pusd, 0);
+    assert_int_equal(r.counted_pusd, 0);
     engine_result_release(&r);
     assert_int_equal(store_fixture_int(&f,
                          "SELECT count(*) FROM attempt WHERE error_class <> 'connect'"
@@ -670,13 +670,13 @@ static void test_cap_holds_with_16_in_flight(void **state)
     o.max_usd = 0.005; // an answer costs 0.00012, its reservation about 0.00025
     assert_int_equal(run(&f, &o, &r), E_PARTIAL);
     assert_true(r.cap_reached);
-    assert_true(r.spent_pusd <= 5000000000);
+    assert_true(r.counted_pusd <= 5000000000);
     // Nothing that would have fitted was left out: less than one reservation remains.
     int64_t most = store_fixture_int(&f, "SELECT max(reserved_pusd) FROM attempt");
-    assert_true(r.spent_pusd + most > 5000000000);
+    assert_true(r.counted_pusd + most > 5000000000);
     assert_in_range(r.n_answered, 38, 41);
     assert_in_range(store_fixture_int(&f, "SELECT max(in_flight) FROM attempt"), 10, 16);
-    assert_int_equal(r.spent_pusd,
+    assert_int_equal(r.counted_pusd,
         store_fixture_int(&f, "SELECT sum(counted_pusd) FROM attempt_cost"));
     engine_result_release(&r);
     raw_server_stop(server);

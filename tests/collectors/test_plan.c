@@ -338,6 +338,19 @@ static void scripts_are_followed(void **state)
                     "'path' AND name = 'phi' AND views_context = 2"),
         1);
     assert_int_equal(plan(-1, 0).sessions, 0);
+
+    /* it may grow, but what was planned from it stays */
+    plan_write_file("s.jsonl", "{\"scene\": \"a\", \"prompts\": [\"q1\"]}\n"
+                               "{\"scene\": \"a\", \"prompts\": [\"q1\"]}\n"
+                               "{\"scene\": \"a\", \"prompts\": [\"q3\"]}\n");
+    struct plan_options options = { .n_sessions = -1, .seed = -1, .fan_out = -2 };
+    struct plan_counts counts;
+    struct error err = ERROR_INIT;
+    assert_int_equal(plan_make(plan_store, &options, &counts, &err), E_ARG);
+    assert_non_null(strstr(err.msg, "s.jsonl:1: is not what was planned for this line"));
+    options.n_sessions = 5;
+    assert_int_equal(plan_make(plan_store, &options, &counts, &err), E_ARG);
+    assert_non_null(strstr(err.msg, "leave out --sessions"));
     free(script);
     free(sessions);
 }
@@ -366,6 +379,8 @@ static void scripts_name_their_line(void **state)
           "\"views\": "
           "[\"head\"]}]}\n",
             "llm phi does not offer these views" },
+        { "{\"scene\": \"a\", \"prompts\": [\"q2\"]}\n",
+            "lacks a tag that prompt 'q2' needs" },
         { "\n", "holds no session" },
     };
     plan_write_file("s.jsonl", "");

@@ -32,6 +32,8 @@ make_it()
 check "make install" make_it install
 check "the program works from there" "$WORK/root/opt/m4a1/bin/m4a1" --version
 check "the licence is there" cmp LICENSE "$WORK/root/opt/m4a1/share/doc/m4a1/LICENSE"
+check "and decision 001, where the documents link to it" \
+    test -s "$WORK/root/opt/m4a1/share/doc/m4a1/docs/design/001-layout.md"
 check "make uninstall" make_it uninstall
 check_equal "no file is left" "$(find "$WORK/root" -type f)" ""
 

@@ -60,4 +60,10 @@ check_status 1 "a store that is not there is a failure, not a usage error" \
     "$M4A1" status "$WORK/nosuch.store"
 check_output "the error names the file" "nosuch\.store"
 check "nothing was created" test ! -e "$WORK/nosuch.store"
+# what cannot be printed is an error
+for command in --help --version "init --print-recipe" "plan --help"; do
+    # shellcheck disable=SC2086
+    check_status 1 "m4a1 $command on a full disk fails" bash -c "'$M4A1' $command >/dev/full"
+done
+
 done_testing

@@ -35,7 +35,7 @@ sim=http://127.0.0.1:$SIM_PORT
 check_status 3 "a limit stops early" "$M4A1" collect "$store" --simulator "$sim" --limit 3 --quiet
 check_equal "after so many attempts" "$(sql 'SELECT count(*) FROM attempt')" 3
 check_status 3 "a cap of nothing" "$M4A1" collect "$store" --simulator "$sim" --max-usd 0 --quiet
-check_output "is reached" 'cap is reached'
+check_output "is reached" 'cap of .* is reached'
 check "the rest is collected" "$M4A1" collect "$store" --simulator "$sim" --json --quiet --max-attempts 8
 check_equal "every call has an answer" "$(sql 'SELECT count(*) FROM response')" "$planned"
 check_equal "and one only" "$(sql 'SELECT count(DISTINCT call_id) FROM response')" "$planned"
@@ -69,10 +69,32 @@ wait "$pid"
 check_equal "an interrupted run says so" $? 130
 check_equal "and leaves nothing open" "$(sql "SELECT count(*) FROM attempt WHERE status = 'sent'")" 0
 check_equal "nothing in flight was given up" "$(sql "SELECT count(*) FROM attempt WHERE status = 'unknown'")" 0
+check "it says what it waits for" grep -q 'finishing [0-9]* calls in flight' "$WORK/out"
 stop_simulator
 
+# A second interruption gives up what is in flight, and writes that down.
+start_simulator --time-scale 5 || exit 1
+"$M4A1" collect "$store" --simulator "http://127.0.0.1:$SIM_PORT" --quiet >"$WORK/out" 2>&1 &
+pid=$!
+stop_at_exit "$pid"
+sleep 1
+kill -INT "$pid"
+sleep 0.3
+kill -INT "$pid"
+wait "$pid"
+check_equal "a run that is interrupted twice says so" $? 130
+check_equal "and leaves nothing open either" "$(sql "SELECT count(*) FROM attempt WHERE status = 'sent'")" 0
+check "but says what was given up" test "$(sql "SELECT count(*) FROM attempt WHERE error_class = 'aborted'")" -gt 0
+stop_simulator
+
+check_status 1 "simulated and real answers do not mix" "$M4A1" collect "$store" --quiet
+check_output "and the message says so" 'holds [0-9]+ simulated answers, and real ones do not go beside them'
+
 check_status 3 "a server that is down is left alone" \
-    timeout 120 "$M4A1" collect "$store" --simulator http://127.0.0.1:1 --quiet --limit 4
+    timeout 120 "$M4A1" collect "$store" --simulator http://127.0.0.1:1 --quiet
+check_output "and the reason is told" 'was left alone, its calls stay open: .*onnect'
+check_equal "its calls are not failed for good" \
+    "$(sql "SELECT count(*) FROM attempt WHERE final AND error_class = 'connect'")" 0
 check_equal "calls that it never got cost nothing" \
     "$(sql "SELECT coalesce(sum(counted_pusd), 0) FROM attempt_cost JOIN attempt USING (attempt_id) WHERE error_class = 'connect'")" 0
 done_testing

@@ -79,6 +79,9 @@ check_status 1 "and no store is left behind" test -e new.store
 sed 's/"score": 9,/"score": NaN,/' small.json >bad.json
 check_status 1 "NaN is refused" "$M4A1" import small.store bad.json
 head -c 700 small.json >bad.json
+sed 's/"k\/b.jpg"/"k\/b.jpg", "k\/b2.jpg"/; s/"k\/d.jpg"/"k\/d.jpg", "k\/d2.jpg"/; s/0\.1\]/0.1, 0]/; s/1\]\]/1, 0]]/; s/68\]\]/68, 0]]/' small.json >three.json
+check_status 1 "a file with another number of views is refused" "$M4A1" import small.store three.json
+check_output "and says so once" '^m4a1 import: three.json: .*3 views and the store small.store has 2'
 check_status 1 "a truncated file is refused" "$M4A1" import small.store bad.json
 check_output "with a line" 'bad.json:[0-9]+'
 check_status 1 "a file that is not there" "$M4A1" import small.store none.json
@@ -89,6 +92,12 @@ check "byte by byte" cmp back.json after.json
 check "a split is frozen" "$M4A1" split small.store main --seed 3
 check_output "the scenes on both sides are counted" 'scenes on both sides: 0'
 check_status 1 "a frozen split is never changed" "$M4A1" split small.store main
+check_status 2 "a wrong name is a usage error" "$M4A1" split small.store 'a b'
+check_output "that tells the rule" "^m4a1 split: the name 'a b' of a split must be"
+check_status 1 "one session is too few" "$M4A1" split "$(
+    sed 's/"score": 0,/"score": null,/' small.json >one.json
+    "$M4A1" import one.store one.json >/dev/null && echo one.store)" main
+check_output "and says so once" '^m4a1 split: one.store has 1 complete session, and a split needs 2'
 check_status 2 "a wrong option is a usage error" "$M4A1" split small.store other --by view
 check_output "that names the choice" 'session or scene'
 
@@ -100,6 +109,12 @@ check "the manifest's hashes are those of the files" bash -c '
     python3 -c "import json
 for f in json.load(open(\"out/manifest.json\"))[\"files\"]:
     print(f[\"sha256\"], \" out/\" + f[\"path\"])" | sha256sum --check --quiet'
+"$M4A1" init empty.store >/dev/null
+check_status 1 "an empty store has nothing to export" "$M4A1" export empty.store none
+check_output "and says so once" '^m4a1 export: the store empty.store has no session'
+check "counts as JSON" "$M4A1" export small.store counted --json
+check_equal "with all of them" "$(json_value "$TAP_OUT" '(d["out"], d["sessions"], d["turns"], d["fan_out"], d["splits"], d["simulated"], d["left_out"]["sessions"])')" \
+    "('counted', 2, 3, 0, 1, 0, 0)"
 check_status 1 "it is not replaced" "$M4A1" export small.store out
 check_output "unless --force is given" '[-][-]force'
 check "with --force it is" "$M4A1" export small.store out --force

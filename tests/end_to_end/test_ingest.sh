@@ -40,7 +40,7 @@ check_output "it says how many" '2 scenes: 2 added'
 check_output "the legend names the columns" 'columns first_person, side, overhead'
 check_output "the legend names the rows" '^ +2 lab'
 check_equal "a contact sheet of two rows and three columns" \
-    "$(ffprobe -v error -show_entries stream=width,height -of csv=p=0 sheet.jpg)" 752,384
+    "$(ffprobe -v error -show_entries stream=width,height -of csv=p=0 sheet.jpg)" 940,428
 check_equal "six views at one instant each" \
     "$(sql "SELECT count(*), group_concat(DISTINCT at_ms) FROM scene_frame")" '6|0,500'
 check_equal "the longest side is the recipe's" \

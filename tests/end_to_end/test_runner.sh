@@ -25,7 +25,8 @@ script good <<'T'
 echo 1..3; echo ok 1 - a; echo "ok 2 - b # SKIP no network"; echo ok 3 - c
 T
 sums 0 "all is well" "2 passed, 0 failed, 1 skipped"
-check_output "the reason of a skip is listed" 'b: no network'
+check_output "the reason of a skip is listed" '^ +1  no network$'
+check_output "the program counts as run" '^ok    tests/end_to_end/test_good.sh'
 
 topic=bad
 script bad <<'T'
@@ -102,6 +103,18 @@ script all <<'T'
 echo "1..0 # SKIP no ffmpeg here"
 T
 sums 0 "a script skips everything" "0 passed, 0 failed, 1 skipped"
+check_output "and is not called ok" '^skip  tests/end_to_end/test_all.sh'
+check_output "it is said what to do" 'no ffmpeg here: .make setup-test'
+
+topic=reasons
+script reasons <<'T'
+echo 1..5; echo "ok 1 - a # SKIP shared material is absent"; echo "ok 2 - b # SKIP no shared golden/tmo"
+echo "ok 3 - c # SKIP no network"; echo "ok 4 - d # SKIP no network"; echo ok 5 - e
+T
+sums 0 "several skips" "1 passed, 0 failed, 4 skipped"
+check_output "one reason, one line" '^ +2  no network$'
+check_output "all that want the shared material are one reason" '^ +2  .*M4A1_SHARED'
+check_no_output "whatever they say of it" 'golden'
 
 topic=nosuch
 sums 1 "no test at all" "0 passed, 0 failed, 0 skipped"

@@ -32,28 +32,62 @@ echo '{ "train": [0, 1, 2, 3], "test": [3, 4] }' >twice.json
 train="train small.json --as-published --steps 500"
 check "three seeds are trained" "$M4A1" $train --seeds 3 --out p
 check_output "the next command is told" 'm4a1 evaluate small.json p/a2c-seed0.json'
+check_output "the share of local choices has a name" '^seed +train +test +reward +local choices +policy$'
+cp p/a2c-seed1.json kept.json
+check_status 1 "policies that are there are not replaced" "$M4A1" $train --seeds 1,7 --steps 1000 --out p
+check_output "the file is named, and the way out" 'p/a2c-seed1.json is there already.*--force'
+check "it is as it was" cmp kept.json p/a2c-seed1.json
+check "and nothing was trained beside it" test ! -e p/a2c-seed7.json
+check "with --force they are" "$M4A1" $train --seed 1 --steps 1000 --out p --force
+check "and are new" bash -c '! cmp -s kept.json p/a2c-seed1.json'
+cp kept.json p/a2c-seed1.json
+check "figures as JSON" "$M4A1" $train --seed 1 --out json --json --quiet
+check_equal "each policy with its own" "$(python3 -c '
+import json, sys
+d = json.load(open(sys.argv[1]))
+p, = d["policies"]
+print(p["seed"], p["path"], p["train_sessions"], p["test_sessions"], 0 <= p["local_choices"] <= 1)' \
+    "$TAP_OUT")" "1 json/a2c-seed1.json 10 2 True"
+check "one step is asked for" "$M4A1" train small.json --as-published --steps 1 --seed 0 --out steps
+check_output "rollouts have five" 'rounded up to 5, whole rollouts of 5'
+check_output "and five are made" 'training a2c: 5 of 5'
 check "again" "$M4A1" $train --seeds 3 --out again
 for seed in 0 1 2; do
     check "seed $seed gives the same file" cmp p/a2c-seed$seed.json again/a2c-seed$seed.json
 done
-check "one seed alone gives what it gives among three" "$M4A1" $train --seeds 2, --out alone
+check "one seed alone gives what it gives among three" "$M4A1" $train --seed 2 --out alone
 check "the file is the same" cmp p/a2c-seed2.json alone/a2c-seed2.json
 check "members of a file of splits by seed" \
     "$M4A1" $train --seeds 3,4 --split 'split.json:seed{seed}' --out members
 check "the policy names its sessions" grep -q '"test":\[11,10\]' members/a2c-seed3.json
 check "with budgets in the observation" \
-    "$M4A1" $train --seeds 3, --split split.json:seed3 --resource-aware --out members
+    "$M4A1" $train --seed 3 --split split.json:seed3 --resource-aware --out members
 
 check_status 2 "other environments are refused" "$M4A1" train small.json
 check_output "it is said why" 'only the published environment is there so far'
 check_status 2 "other learners are refused" "$M4A1" $train --learner ppo
 check_status 2 "no seed at all is refused" "$M4A1" $train --seeds 0
+check_output "one seed has its own option" 'for seed 0 alone say --seed 0$'
+check_status 2 "one seed and several" "$M4A1" $train --seed 0 --seeds 3
+sed -E 's/"score": [0-9.]+/"score": null/' small.json >unscored.json
+for verb in train evaluate 'trace --session 0'; do
+    options=$(test "$verb" = evaluate || echo --as-published)
+    check_status 1 "$verb: nothing is complete" "$M4A1" $verb unscored.json $options
+    check_output "that is said" 'unscored.json has (no|0) complete session.*m4a1 annotate'
+done
 check_status 2 "an unknown device is refused" "$M4A1" $train --device "Jetson"
 check_output "the devices are listed" 'Jetson TX2'
 check_status 1 "a session on both sides is refused" "$M4A1" $train --split twice.json
 check_status 1 "an unknown member is refused" "$M4A1" $train --split split.json:seed9
 check_output "the members are listed" 'seed3, seed4'
 check_status 1 "a split that is nowhere is refused" "$M4A1" $train --split nowhere
+sed 's/"association_score": .*]]/"association_score": null/' small.json >warned.json
+check "data without associations" "$M4A1" train warned.json --as-published --steps 5 --seed 0 --out warned
+check_output "are warned of" '36 of 36 turns have no associations'
+for verb in 'train --seed 0' 'trace --session 0'; do
+    check_status 1 "$verb: a split that is nowhere" "$M4A1" $verb warned.json --as-published --split nowhere
+    check_no_output "is told without warnings about the data" 'associations'
+done
 check_status 1 "a k beyond the rows is refused" \
     "$M4A1" $train --k 40 --split split.json:seed3 --out none
 check_status 1 "nothing is left of it" test -e none/a2c-seed0.json
@@ -78,6 +112,12 @@ check_output "what the figures are is said" 'return inside the published simulat
 check "as JSON" "$M4A1" evaluate small.json p/a2c-seed0.json --json
 check_output "with each seed's figures" '"by_seed"'
 check "baselines alone" "$M4A1" evaluate small.json --seeds 5
+check "of one seed" "$M4A1" evaluate small.json --seed 5
+check_output "which is that one" '^Local +1 '
+check_status 2 "DATA is forgotten" "$M4A1" evaluate p/a2c-seed0.json p/a2c-seed1.json
+check_output "the message says what comes first" \
+    'p/a2c-seed0.json is a policy, and DATA comes first: m4a1 evaluate DATA p/a2c-seed0.json'
+check_status 2 "the same in train" "$M4A1" train --as-published p/a2c-seed0.json
 check_status 1 "other data are refused" "$M4A1" evaluate other.json p/a2c-seed0.json
 check_output "it is said what differs" 'trained on another data set: digest'
 sed 's/"b1": \[/"b1": [0,/' p/a2c-seed0.json >broken.json
@@ -92,11 +132,15 @@ check_status 2 "options of a policy cannot be changed" \
 check "a session is played" \
     "$M4A1" trace small.json --as-published --session 11 --actions 0,3 --split split.json:seed3
 check_output "the estimator is named" '24 rows .* of the split.s 8 training sessions'
+check_output "and what the numbers of an observation are" '^An observation .*5 turns'
+check_output "with the tasks" '0 Other, 1 Query'
+check_output "turn by turn" '^  observation -1 -1 -1 -1 \| '
 check_output "its last turn ends it" 'turn 2: action 0 .*the session ends'
 check "training rules as JSON" "$M4A1" trace small.json --as-published --session 0,1 \
     --actions 4 --rules train --resource-aware --budget 5,0.01 --json
 check_output "overdrawn steps earn nothing" '"reward": 0,'
-check "turns are estimated" "$M4A1" trace small.json --estimate 3:1,3:1:4 --k 3
+check_status 2 "other environments are refused" "$M4A1" trace small.json --estimate 3:1
+check "turns are estimated" "$M4A1" trace small.json --as-published --estimate 3:1,3:1:4 --k 3
 check_output "as recorded" 'session 3, turn 1, action .* as recorded: estimate'
 check_output "and with another action" 'action 4 \(cloud \+ view_0 \+ view_1\), counterfactual'
 check_status 1 "an action that is not there is refused" \

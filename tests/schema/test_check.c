@@ -136,6 +136,9 @@ static void each_damage_is_named(void **state)
         { "UPDATE response SET call_id = 2", "belongs to the call", "response 1" },
         { "UPDATE response SET attempt_id = NULL", "only imported sessions",
             "response 1" },
+        { "INSERT INTO response (call_id, attempt_id, text, simulated) VALUES (1, 99, "
+          "'x', 1)",
+            "all simulated, or none", "is simulated, others are not" },
         { "UPDATE response SET input_tokens = -1", "not negative", "response 1" },
         { "UPDATE attempt SET first_byte_ns = 9", "times of an answered", "attempt 1" },
         { "INSERT INTO score (response_id, scorer, version, value, judge_call_id) VALUES "

@@ -82,7 +82,10 @@ static void creates_and_opens_again(void **state)
 
 static void write_bytes(const void *data, size_t len)
 {
-    assert_int_equal(file_write(path, data, len, NULL), OK);
+    FILE *f = fopen(path, "wb"); /* file_write() replaces no database */
+    assert_non_null(f);
+    assert_int_equal(fwrite(data, 1, len, f), len);
+    assert_int_equal(fclose(f), 0);
 }
 
 static void refuses_what_is_no_store(void **state)
@@ -155,6 +158,68 @@ static void one_writer_at_a_time(void **state)
         OK);
     assert_int_equal(n, 1);
     store_close(second);
+}
+
+static void other_names_of_a_store_share_its_lock(void **state)
+{
+    (void)state;
+    struct store *store = create();
+    char other[128], lock[128];
+    snprintf(other, sizeof other, "%s/soft", folder);
+    snprintf(lock, sizeof lock, "%s.lock", path);
+    assert_int_equal(symlink(path, other), 0);
+    unlink(lock); /* as people do with locks that look stale */
+    pid_t child = fork();
+    if (child == 0) {
+        struct store *second;
+        char hard[128];
+        snprintf(hard, sizeof hard, "%s/hard", folder);
+        int refused = link(path, hard) == 0;
+        refused &= store_open(other, STORE_WRITE, &second, NULL) == E_LOCKED;
+        refused &= store_open(hard, STORE_WRITE, &second, NULL) == E_LOCKED;
+        refused &= store_open(path, STORE_WRITE, &second, NULL) == E_LOCKED;
+        _exit(refused ? 0 : 1);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    assert_int_equal(status, 0);
+    store_close(store);
+    assert_false(file_exists(lock));
+}
+
+static void a_store_that_is_gone_takes_nothing_more(void **state)
+{
+    (void)state;
+    struct store *store = create();
+    struct error err = ERROR_INIT;
+    assert_int_equal(store_begin(store, &err), OK);
+    assert_int_equal(store_commit(store, &err), OK);
+    unlink(path);
+    assert_int_equal(store_begin(store, &err), E_STORE);
+    assert_non_null(strstr(err.msg, "was deleted, moved or replaced"));
+    write_bytes("another", 7);
+    assert_int_equal(store_begin(store, &err), E_STORE);
+    store_close(store);
+}
+
+static void versions_that_none_has_are_damage(void **state)
+{
+    (void)state;
+    static const char *const versions[] = { "PRAGMA user_version = -1",
+        "PRAGMA user_version = 0" };
+    for (size_t i = 0; i < COUNT_OF(versions); i++) {
+        char *log = text_format("%s-wal", path);
+        unlink(path);
+        unlink(log); /* readers leave an empty one */
+        free(log);
+        struct store *store = create();
+        struct error err = ERROR_INIT;
+        assert_int_equal(store_run(store, NULL, versions[i], ""), OK);
+        store_close(store);
+        assert_int_equal(store_open(path, STORE_WRITE, &store, &err), E_DATA);
+        assert_non_null(strstr(err.msg, "the file is damaged"));
+        assert_int_equal(store_open(path, STORE_READ, &store, &err), E_DATA);
+    }
 }
 
 static void a_leftover_log_is_not_taken_for_ours(void **state)
@@ -359,6 +424,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             refuses_foreign_newer_and_truncated, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_writer_at_a_time, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            other_names_of_a_store_share_its_lock, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_store_that_is_gone_takes_nothing_more, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            versions_that_none_has_are_damage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             a_leftover_log_is_not_taken_for_ours, set_up, tear_down),
         cmocka_unit_test_setup_teardown(

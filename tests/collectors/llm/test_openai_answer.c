@@ -234,6 +234,32 @@ static void test_broken_streams(void **state)
     assert_int_equal(a.failure, FAILURE_MALFORMED);
 }
 
+/* A 200 that says nothing is asked again, not kept as an empty answer. */
+static void test_no_message(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = { "{\"choices\":[{}]}", "{\"choices\":[null]}",
+        "{\"choices\":[1]}",
+        "{\"choices\":[{\"message\":null,\"finish_reason\":\"stop\"}]}",
+        "{\"choices\":[{\"message\":{\"content\":7},\"finish_reason\":\"stop\"}]}",
+        "{\"choices\":[{\"message\":{\"content\":{}},\"finish_reason\":\"stop\"}]}",
+        "{\"choices\":[{\"message\":{\"content\":null},\"finish_reason\":\"stop\"}]}" };
+    for (size_t i = 0; i < COUNT_OF(bodies); i++) {
+        parse_200(bodies[i]);
+        assert_int_equal(a.failure, FAILURE_MALFORMED);
+    }
+    parse_200(
+        "{\"choices\":[{\"message\":{\"content\":\"\"},\"finish_reason\":\"stop\"}]}");
+    assert_int_equal(a.failure, FAILURE_NONE);
+    parse_200(
+        "{\"choices\":[{\"message\":{\"content\":null},\"finish_reason\":\"length\"}]}");
+    assert_int_equal(a.failure, FAILURE_NONE);
+    parse_200(
+        "data: {\"choices\":[{\"index\":1,\"delta\":{\"content\":\"other\"}}]}\n\n" DELTA(
+            "{\"content\":\"mine\"}") FINISH("stop") "data: [DONE]\n\n");
+    assert_string_equal(a.text, "mine");
+}
+
 /* Wherever a whole answer is cut, nothing but the whole is an answer. */
 static void test_every_cut(void **state)
 {
@@ -270,6 +296,7 @@ int main(void)
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_stream),
         cmocka_unit_test(test_broken_streams),
+        cmocka_unit_test(test_no_message),
         cmocka_unit_test(test_every_cut),
     };
     return cmocka_run_group_tests_name("openai_answer", tests, NULL, release);

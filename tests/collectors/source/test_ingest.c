@@ -426,6 +426,15 @@ static void test_stopped(void **state)
     free(path);
 }
 
+static int has_ink(const struct picture *p, int left, int top, int width, int height)
+{
+    for (int y = top; y < top + height; y++)
+        for (int x = left; x < left + width; x++)
+            if (p->data[(y * p->width + x) * 3] < 64)
+                return 1;
+    return 0;
+}
+
 static void test_contact_sheet(void **state)
 {
     struct place *p = *state;
@@ -444,18 +453,42 @@ static void test_contact_sheet(void **state)
     buffer_init(&file, FILE_MAX);
     assert_int_equal(file_read(path, &file, NULL), OK);
     assert_int_equal(picture_decode(file.data, file.len, 0, &sheet, NULL), OK);
-    // Two columns of 240 and two rows of 180, 8 apart: centres of the four cells.
-    assert_int_equal(sheet.width, 8 + 2 * 248);
-    assert_int_equal(sheet.height, 8 + 2 * 188);
+    // Behind a column of labels and below a row of names two columns of 240 and two rows
+    // of 180, 8 apart: centres of the four cells.
+    const int left = 8 + 180 + 8, top = 8 + 36 + 8;
+    assert_int_equal(sheet.width, left + 2 * 248);
+    assert_int_equal(sheet.height, top + 2 * 188);
     static const int want[2][2] = { { 10, 250 }, { 100, 0xc8 } };
     for (int y = 0; y < 2; y++)
         for (int x = 0; x < 2; x++) {
-            int at = ((98 + 188 * y) * sheet.width + 128 + 248 * x) * 3;
+            int at = ((top + 90 + 188 * y) * sheet.width + left + 120 + 248 * x) * 3;
             assert_in_range(sheet.data[at] + 4, want[y][x], want[y][x] + 8);
         }
+    // The names stand there: "a" and "b" are left of their rows, "head" above its column.
+    for (int y = 0; y < 2; y++)
+        assert_true(has_ink(&sheet, 8, top + 188 * y, 12, 14));
+    assert_true(has_ink(&sheet, left, 8, 4 * 12, 14));
+    assert_false(has_ink(&sheet, left + 5 * 12, 8, 100, 14));
+    picture_release(&sheet);
+    assert_int_equal(contact_sheet_write(p->store, ids, 0, path, &rows, &p->err), E_ARG);
+
+    // A second instant of the first scene is a row of its own, between the two.
+    assert_int_equal(store_run(p->store, &p->err,
+                         "INSERT INTO scene_frame SELECT scene_id, view_id, 1500, "
+                         "frame_id, source FROM scene_frame WHERE scene_id = ?",
+                         "i", ids[0]),
+        OK);
+    assert_int_equal(contact_sheet_write(p->store, ids, 2, path, &rows, &p->err), OK);
+    assert_int_equal(rows, 2);
+    assert_int_equal(file_read(path, &file, NULL), OK);
+    assert_int_equal(picture_decode(file.data, file.len, 0, &sheet, NULL), OK);
+    assert_int_equal(sheet.height, top + 3 * 188);
+    for (int y = 0; y < 3; y++) {
+        int at = ((top + 90 + 188 * y) * sheet.width + left + 120) * 3;
+        assert_in_range(sheet.data[at] + 4, y < 2 ? 10 : 100, y < 2 ? 18 : 108);
+    }
     picture_release(&sheet);
     buffer_release(&file);
-    assert_int_equal(contact_sheet_write(p->store, ids, 0, path, &rows, &p->err), E_ARG);
     free(path);
 }
 

@@ -93,6 +93,24 @@ static void a_failed_write_leaves_the_old_file(void **state)
     free(path);
 }
 
+static void a_database_is_never_replaced(void **state)
+{
+    (void)state;
+    char *path = path_join(folder, "study.m4a1");
+    FILE *f = fopen(path, "wb");
+    assert_int_equal(fwrite("SQLite format 3\0 and so on", 1, 26, f), 26);
+    fclose(f);
+    struct error err = ERROR_INIT;
+    assert_int_equal(file_write(path, "x", 1, &err), E_ARG);
+    assert_non_null(strstr(err.msg, "name another file to write to"));
+    struct buffer b;
+    buffer_init(&b, 100);
+    assert_int_equal(file_read(path, &b, NULL), OK);
+    assert_int_equal(b.len, 26);
+    buffer_release(&b);
+    free(path);
+}
+
 static void says_what_is_wrong(void **state)
 {
     (void)state;
@@ -103,6 +121,11 @@ static void says_what_is_wrong(void **state)
     assert_string_equal(err.msg, "cannot open /nowhere/x: No such file or directory");
     assert_int_equal(file_read("/tmp", &b, &err), E_IO);
     assert_string_equal(err.msg, "/tmp is not a regular file");
+    char *fifo = path_join(folder, "fifo");
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    assert_int_equal(file_read(fifo, &b, &err), E_IO); /* and does not wait */
+    unlink(fifo);
+    free(fifo);
     assert_int_equal(file_write("/nowhere/x", "", 0, &err), E_NOT_FOUND);
     buffer_release(&b);
 }
@@ -170,6 +193,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writes_and_reads_back),
         cmocka_unit_test(a_failed_write_leaves_the_old_file),
+        cmocka_unit_test(a_database_is_never_replaced),
         cmocka_unit_test(says_what_is_wrong),
         cmocka_unit_test(makes_folders),
         cmocka_unit_test(a_pool_does_every_job),

@@ -174,7 +174,8 @@ static void test_totals_and_budgets(void **state)
     assert_int_equal(
         evaluation_run(w.env, test, 2, choose_always, &local, &got, NULL), OK);
     NEAR(got.latency_s, 7 * w.env->costs.latency_s[0]);
-    NEAR(got.latency_excess_s, 0);
+    assert_true(isnan(got.latency_excess_s) && isnan(got.usage_excess_usd));
+    assert_int_equal(got.n_latency_over, 0);
     NEAR(got.over, 0);
     NEAR(got.reward, got.response);
     assert_int_equal(got.n_local, 14);
@@ -193,6 +194,22 @@ static void test_summary(void **state)
     NEAR(deviation, sqrt(14.0 / 3));
 }
 
+/* The mean excess is that of the sessions beyond, not of the seeds. */
+static void test_excess_is_pooled(void **state)
+{
+    (void)state;
+    const struct evaluation all[] = {
+        { .latency_excess_s = 1, .n_latency_over = 3, .usage_excess_usd = NAN },
+        { .latency_excess_s = NAN, .usage_excess_usd = NAN },
+        { .latency_excess_s = 5, .n_latency_over = 1, .usage_excess_usd = NAN },
+    };
+    double mean, deviation;
+    evaluation_summary(all, 3, FIGURE_LATENCY_EXCESS_S, &mean, &deviation);
+    NEAR(mean, 2);
+    evaluation_summary(all, 3, FIGURE_USAGE_EXCESS_USD, &mean, &deviation);
+    assert_true(isnan(mean));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +217,7 @@ int main(void)
         cmocka_unit_test(test_a2c_on_public_data),
         cmocka_unit_test(test_totals_and_budgets),
         cmocka_unit_test(test_summary),
+        cmocka_unit_test(test_excess_is_pooled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,20 @@
+/* show_request.h - what a stored request says and shows, whatever its protocol.
+ *
+ * Knows where the protocols put system prompts, messages, texts and images, and nothing
+ * else of them. */
+#ifndef M4A1_CLI_SHOW_REQUEST_H
+#define M4A1_CLI_SHOW_REQUEST_H
+
+#include <stdint.h>
+#include "m4a1/base/json.h"
+#include "schema/store.h"
+
+/* Print system prompt and messages, an image as the beginning of its hash. */
+void show_request_print(const struct json *request);
+
+/* Append the names of the views whose pictures the request of this call holds, in its
+ * order, by the hashes of the pictures: "unknown" where the scene has no such picture. */
+MUST_CHECK enum status show_request_views(struct store *store, int64_t call_id,
+    const struct json *request, struct json *names, struct error *err);
+
+#endif

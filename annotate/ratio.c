@@ -199,7 +199,7 @@ static enum status plan_for_judge(struct store *store, const struct llm *judge,
         s = fill_template(store, template, &pair, &text, err);
         if (!s)
             s = insert_judgement(store, judge, &pair, sample, buffer_str(&text),
-                terms->sees_views && judge->max_images != 0 ? pair.views : 0, err);
+                terms->sees_views && judge->accepts[VIEW_IMAGE] != 0 ? pair.views : 0, err);
         pair_release(&pair);
         counts->planned++;
     }

@@ -42,22 +42,22 @@ static struct dialogue_message *add_message(struct dialogue *d, int is_assistant
 
 /* Takes text and the reference to image, also on failure. */
 static enum status add_part(
-    struct dialogue_message *m, char *text, struct image *image, struct error *err)
+    struct dialogue_message *m, char *text, struct frame *image, struct error *err)
 {
     struct dialogue_part *more =
         text || image ? realloc(m->parts, (m->n_parts + 1) * sizeof *more) : NULL;
     if (!more) {
         free(text);
-        image_release(image);
+        frame_release(image);
         return error_nomem(err, (m->n_parts + 1) * sizeof *more);
     }
     m->parts = more;
     m->parts[m->n_parts].text = text;
-    m->parts[m->n_parts++].image = image;
+    m->parts[m->n_parts++].frame = image;
     return OK;
 }
 
-static enum status add_view(struct store *store, struct image_cache *cache,
+static enum status add_view(struct store *store, struct frame_cache *cache,
     const struct query *q, struct dialogue_message *m, struct error *err)
 {
     const char *name = query_text(q, 1), *kind = query_text(q, 2);
@@ -68,22 +68,22 @@ static enum status add_view(struct store *store, struct image_cache *cache,
         return error_set(err, E_DATA,
             "view \"%s\" has no frame at this instant; run m4a1 ingest for its scene",
             name);
-    struct image *image = NULL;
-    enum status s = image_cache_get(cache, store, query_int(q, 3), &image, err);
-    if (s == OK && !text_starts(image_media_type(image), "image/")) {
+    struct frame *image = NULL;
+    enum status s = frame_cache_get(cache, store, query_int(q, 3), &image, err);
+    if (s == OK && !text_starts(frame_media_type(image), "image/")) {
         s = error_set(err, E_DATA, "view \"%s\" has a frame of type %s, not an image",
-            name, image_media_type(image));
-        image_release(image);
+            name, frame_media_type(image));
+        frame_release(image);
         return s;
     }
     if (s == OK && (s = add_part(m, text_format("View %s:", name), NULL, err)) != OK)
-        image_release(image);
+        frame_release(image);
     else if (s == OK)
         s = add_part(m, NULL, image, err);
     return s;
 }
 
-static enum status add_views(struct store *store, struct image_cache *cache,
+static enum status add_views(struct store *store, struct frame_cache *cache,
     const struct frame_of_scene *at, uint32_t views, struct dialogue_message *m,
     struct error *err)
 {
@@ -114,7 +114,7 @@ static enum status add_views(struct store *store, struct image_cache *cache,
     return s;
 }
 
-static enum status add_said(struct store *store, struct image_cache *cache,
+static enum status add_said(struct store *store, struct frame_cache *cache,
     const struct frame_of_scene *at, const struct said *said, int with_views,
     struct dialogue *d, struct error *err)
 {
@@ -256,11 +256,11 @@ static enum status load_call(
     return s;
 }
 
-enum status dialogue_build(struct store *store, struct image_cache *cache,
+enum status dialogue_build(struct store *store, struct frame_cache *cache,
     int64_t call_id, const struct llm *llm, struct dialogue **out, struct error *err)
 {
     *out = NULL;
-    int with_views = llm->max_images != 0;
+    int with_views = llm->accepts[VIEW_IMAGE] != 0;
     struct said *past = NULL;
     size_t n_past = 0;
     struct call_row row;
@@ -297,7 +297,7 @@ void dialogue_free(struct dialogue *d)
     for (size_t i = 0; i < d->n_messages; i++) {
         for (size_t k = 0; k < d->messages[i].n_parts; k++) {
             free(d->messages[i].parts[k].text);
-            image_release(d->messages[i].parts[k].image);
+            frame_release(d->messages[i].parts[k].frame);
         }
         free(d->messages[i].parts);
     }
@@ -311,16 +311,16 @@ size_t dialogue_n_images(const struct dialogue *d)
     size_t n = 0;
     for (size_t i = 0; i < d->n_messages; i++)
         for (size_t k = 0; k < d->messages[i].n_parts; k++)
-            n += d->messages[i].parts[k].image != NULL;
+            n += d->messages[i].parts[k].frame != NULL;
     return n;
 }
 
-static int64_t max_image_tokens(const struct image *image, int64_t image_tokens)
+static int64_t max_image_tokens(const struct frame *image, int64_t image_tokens)
 {
     if (image_tokens > 0)
         return image_tokens;
-    int64_t across = (image_width_px(image) + TILE_PX - 1) / TILE_PX;
-    int64_t down = (image_height_px(image) + TILE_PX - 1) / TILE_PX;
+    int64_t across = (frame_width_px(image) + TILE_PX - 1) / TILE_PX;
+    int64_t down = (frame_height_px(image) + TILE_PX - 1) / TILE_PX;
     return TILE_BASE_TOKENS + TILE_TOKENS * across * down;
 }
 
@@ -333,7 +333,7 @@ int64_t dialogue_max_input_tokens(const struct dialogue *d, int64_t image_tokens
         n += TOKENS_A_MESSAGE;
         for (size_t k = 0; k < d->messages[i].n_parts; k++) {
             const struct dialogue_part *part = &d->messages[i].parts[k];
-            n += part->image ? max_image_tokens(part->image, image_tokens)
+            n += part->frame ? max_image_tokens(part->frame, image_tokens)
                              : (int64_t)strlen(part->text);
         }
     }

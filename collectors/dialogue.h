@@ -9,14 +9,14 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include "collectors/image_cache.h"
+#include "collectors/frame_cache.h"
 #include "m4a1/base/error.h"
 #include "schema/llm.h"
 #include "schema/store.h"
 
 struct dialogue_part {
-    char *text;          /* a text, or NULL where this is an image */
-    struct image *image; /* a reference of the dialogue's own */
+    char *text;          /* a text, or NULL where this is a frame */
+    struct frame *frame; /* a reference of the dialogue's own */
 };
 
 struct dialogue_message {
@@ -32,14 +32,14 @@ struct dialogue {
 };
 
 /* The dialogue of a call as this llm is to see it: behind its system prompt, and as text
- * alone where it accepts no images (max_images 0).  One with its own text (a judge's question) is one message
+ * alone where it accepts no images (accepts[VIEW_IMAGE] 0).  One with its own text (a judge's question) is one message
  * of the user: the views in views_added and that text.  Any other is the history that
  * parent_id stands for, as the plan's settings say (plan.settings, member history:
  * {"images": "keep" | "drop", "max_turns": null | N}), and then the turn's prompt with
  * the views it adds.
  * E_NOT_FOUND: no such call; E_DATA: a view has no frame at the session's instant, is
  * no image, or an earlier turn has no answer.  Free with dialogue_free(). */
-MUST_CHECK enum status dialogue_build(struct store *store, struct image_cache *cache,
+MUST_CHECK enum status dialogue_build(struct store *store, struct frame_cache *cache,
     int64_t call_id, const struct llm *llm, struct dialogue **out, struct error *err);
 
 void dialogue_free(struct dialogue *d); /* NULL is fine; any thread */

@@ -67,7 +67,7 @@ static enum status add_scene(struct doctor *d, struct error *err)
 /* A session of one turn for each llm; with the picture where it takes any. */
 static enum status add_call(struct doctor *d, const struct llm *llm, struct error *err)
 {
-    int64_t with_picture = llm->max_images != 0;
+    int64_t with_picture = llm->accepts[VIEW_IMAGE] != 0;
     enum status s = store_run(d->scratch, err,
         "INSERT INTO session (identity, scene_id, at_ms) VALUES (?, 1, 0)", "t",
         llm->name);

@@ -317,7 +317,7 @@ static enum status ask_endpoints(struct engine *e, struct error *err)
 
 static enum status start_threads(struct engine *e, struct error *err)
 {
-    enum status s = image_cache_new(CACHE_BYTES, &e->cache, err);
+    enum status s = frame_cache_new(CACHE_BYTES, &e->cache, err);
     if (s == OK)
         s = pool_new(e->o->n_workers, &e->pool, err);
     if (s == OK)
@@ -340,7 +340,7 @@ static void release(struct engine *e)
         lane_release(&e->lanes[i]);
     }
     free(e->lanes);
-    image_cache_free(e->cache);
+    frame_cache_free(e->cache);
     llm_free_all(e->llms, e->n_llms);
     pthread_cond_destroy(&e->mail);
     pthread_mutex_destroy(&e->lock);

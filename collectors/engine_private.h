@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include "collectors/engine.h"
-#include "collectors/image_cache.h"
+#include "collectors/frame_cache.h"
 #include "collectors/job.h"
 #include "collectors/lane.h"
 #include "collectors/reserve.h"
@@ -21,7 +21,7 @@ struct engine {
     size_t n_llms;
     struct lane *lanes;
     size_t n_lanes;
-    struct image_cache *cache;
+    struct frame_cache *cache;
     struct transport *transport;
     struct pool *pool;
     struct rng rng; /* of jitter */

@@ -241,7 +241,7 @@ int estimate_n_images(const struct plan_inputs *in, uint32_t context, uint32_t a
 
 int estimate_judge_images(const struct plan_inputs *in, const struct llm *judge)
 {
-    int sees = in->recipe->annotate.judge_sees_views && judge->max_images != 0;
+    int sees = in->recipe->annotate.judge_sees_views && judge->accepts[VIEW_IMAGE] != 0;
     return sees ? __builtin_popcount(in->all_views) : 0;
 }
 

@@ -208,7 +208,7 @@ static enum status load_actors(struct plan_inputs *in, struct error *err)
             continue;
         struct behaviour_llm *actor = &in->actors[in->n_actors];
         actor->cloud = llm->role == LLM_CLOUD;
-        actor->max_images = llm->max_images;
+        actor->max_images = llm->accepts[VIEW_IMAGE];
         in->actor_llm[in->n_actors++] = i;
         s = list_sets(in, llm, actor, err);
     }

@@ -178,10 +178,10 @@ enum status plan_write_references(struct planner *p, const struct session_plan *
         if (llm->role != LLM_REFERENCE)
             continue;
         int n_views = __builtin_popcount(p->in.all_views);
-        if (llm->max_images >= 0 && llm->max_images < n_views)
+        if (llm->accepts[VIEW_IMAGE] >= 0 && llm->accepts[VIEW_IMAGE] < n_views)
             return error_set(err, E_ARG,
                 "llm %s: the reference sees all %d views, but it accepts %d images",
-                llm->name, n_views, llm->max_images);
+                llm->name, n_views, llm->accepts[VIEW_IMAGE]);
         const struct plan_call call = { .purpose = "reference",
             .llm = llm,
             .added = p->in.all_views & ~session->context };

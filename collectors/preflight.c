@@ -122,10 +122,10 @@ static enum status check_images(struct store *store, const struct preflight_rule
         return s;
     int64_t n_calls = 0, first_call = 0;
     int most = 0;
-    query_bind(q, "ii", llm->llm_id, (int64_t)(llm->max_images != 0));
+    query_bind(q, "ii", llm->llm_id, (int64_t)(llm->accepts[VIEW_IMAGE] != 0));
     while ((s = query_next(q, err)) == OK && query_has_row(q)) {
         int n = popcount(query_int(q, 0));
-        if (n <= llm->max_images || !ready_in_scope(rules->scope, query_text(q, 1)))
+        if (n <= llm->accepts[VIEW_IMAGE] || !ready_in_scope(rules->scope, query_text(q, 1)))
             continue;
         if (!n_calls++)
             first_call = query_int(q, 2);
@@ -137,7 +137,7 @@ static enum status check_images(struct store *store, const struct preflight_rule
             "%s%s: %lld calls (the first is call %lld) have up to %d images, but the llm"
             " accepts %d",
             out->len ? "; " : "", llm->name, (long long)n_calls, (long long)first_call,
-            most, llm->max_images);
+            most, llm->accepts[VIEW_IMAGE]);
     return s;
 }
 
@@ -178,7 +178,7 @@ enum status preflight(struct store *store, const struct preflight_rules *rules,
         if (!used[i])
             continue;
         s = check_llm(store, rules, &llms[i], &out, err);
-        if (s == OK && llms[i].max_images >= 0)
+        if (s == OK && llms[i].accepts[VIEW_IMAGE] >= 0)
             s = check_images(store, rules, &llms[i], &out, err);
     }
     if (s == OK && out.len)

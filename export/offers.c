@@ -42,7 +42,7 @@ static int adds_within(
     const struct terms *t, const struct llm *llm, uint32_t within, uint32_t *all)
 {
     const struct recipe_actions *actions = actions_of(t->recipe, llm->name);
-    int most = llm->max_images < 0 ? RECIPE_MAX_VIEWS : (int)llm->max_images, any = 0;
+    int most = llm->accepts[VIEW_IMAGE] < 0 ? RECIPE_MAX_VIEWS : (int)llm->accepts[VIEW_IMAGE], any = 0;
     if (!actions || actions->all_subsets) {
         *all |= most ? within : 0;
         return within && most;
@@ -64,8 +64,8 @@ static int can_list(const struct terms *t, const struct llm *llm, uint32_t set)
     uint32_t reached = 0;
     if (set == 0)
         return 1;
-    if (recipe->history.keep_images && llm->max_images >= 0 &&
-        __builtin_popcount(set) > llm->max_images)
+    if (recipe->history.keep_images && llm->accepts[VIEW_IMAGE] >= 0 &&
+        __builtin_popcount(set) > llm->accepts[VIEW_IMAGE])
         return 0;
     if (!adds_within(t, llm, set, &reached))
         return 0;

@@ -61,11 +61,14 @@ enum status llm_settings(const struct llm *llm, struct json **out, struct error 
              json_set_bool(j, "stream", llm->stream) &&
              json_set_text(j, "cache", llm_cache_names[llm->avoid_cache != 0]) &&
              json_set_int(j, "slots", llm->slots) &&
-             json_set_int(j, "max_images", llm->max_images) &&
              json_set_int(j, "max_attempts", llm->max_attempts) &&
              json_set_int(j, "image_tokens", llm->image_tokens) &&
              json_set_int(j, "rpm", llm->rpm) && json_set_int(j, "tpm", llm->tpm) &&
              json_set_number(j, "timeout_s", llm->timeout_s);
+    struct json *accepts = ok ? json_set_object(j, "accepts") : NULL;
+    ok = accepts != NULL;
+    for (int kind = 0; ok && kind < N_VIEW_KINDS; kind++)
+        ok = json_set_int(accepts, view_kind_names[kind], llm->accepts[kind]) != NULL;
     if (ok && llm->max_usd > 0)
         ok = json_set_number(j, "max_usd", llm->max_usd) != NULL;
     if (ok && llm->watts > 0)
@@ -208,6 +211,23 @@ static char *member(const struct json *object, const char *key, int *failed)
     return copy;
 }
 
+void llm_accepts_default(int accepts[N_VIEW_KINDS])
+{
+    accepts[VIEW_IMAGE] = accepts[VIEW_VIDEO] = accepts[VIEW_TEXT] = -1;
+    accepts[VIEW_AUDIO] = 0;
+}
+
+/* Stores of early versions know "max_images" alone. */
+static void read_accepts(const struct json *settings, struct llm *llm)
+{
+    const struct json *accepts = json_get(settings, "accepts");
+    llm_accepts_default(llm->accepts);
+    llm->accepts[VIEW_IMAGE] = (int)json_int(json_get(settings, "max_images"), -1);
+    for (int kind = 0; kind < N_VIEW_KINDS; kind++)
+        llm->accepts[kind] =
+            (int)json_int(json_get(accepts, view_kind_names[kind]), llm->accepts[kind]);
+}
+
 static enum status llm_from_row(const struct query *q, struct llm *llm, struct error *err)
 {
     struct json *facts = NULL, *settings = NULL;
@@ -243,7 +263,7 @@ static enum status llm_from_row(const struct query *q, struct llm *llm, struct e
         llm->avoid_cache =
             text_equal(json_text(json_get(settings, "cache"), NULL), llm_cache_names[1]);
         llm->slots = (int)json_int(json_get(settings, "slots"), 1);
-        llm->max_images = (int)json_int(json_get(settings, "max_images"), -1);
+        read_accepts(settings, llm);
         llm->max_attempts = (int)json_int(json_get(settings, "max_attempts"), 1);
         llm->image_tokens = json_int(json_get(settings, "image_tokens"), 0);
         llm->rpm = json_int(json_get(settings, "rpm"), 0);

@@ -12,6 +12,7 @@
 #include "m4a1/base/hash.h"
 #include "m4a1/base/json.h"
 #include "schema/store.h"
+#include "schema/view.h"
 
 enum llm_role { LLM_LOCAL, LLM_CLOUD, LLM_REFERENCE, LLM_JUDGE };
 extern const char *const llm_cache_names[2]; /* "allow", "avoid" */
@@ -32,13 +33,15 @@ struct llm {
     char *identity;          /* HASH_HEX */
 
     /* settings */
-    char *url;            /* base address without a trailing slash */
-    char *key_env;        /* name of the environment variable; NULL = no key */
-    char *device;         /* of a local llm; NULL = unknown */
-    int stream;           /* 1 = ask for a stream, so that first tokens are timed */
-    int avoid_cache;      /* 1 = no prompt cache may shorten a call */
-    int slots;            /* calls in flight at once, at least 1 */
-    int max_images;       /* accepts.image; -1 = any number */
+    char *url;       /* base address without a trailing slash */
+    char *key_env;   /* name of the environment variable; NULL = no key */
+    char *device;    /* of a local llm; NULL = unknown */
+    int stream;      /* 1 = ask for a stream, so that first tokens are timed */
+    int avoid_cache; /* 1 = no prompt cache may shorten a call */
+    int slots;       /* calls in flight at once, at least 1 */
+    /* Most views of each kind that one request may hold (VIEW_IMAGE: pictures, frames of
+     * videos included); -1 = any number, 0 = it is never sent one. */
+    int accepts[N_VIEW_KINDS];
     int max_attempts;     /* at least 1 */
     int64_t image_tokens; /* most tokens that one image is billed; 0 = assume the worst */
     int64_t rpm, tpm;     /* a minute; 0 = no limit */
@@ -48,6 +51,9 @@ struct llm {
 };
 
 void llm_release(struct llm *llm);
+
+/* What an llm accepts where nothing is said: any number, but no audio. */
+void llm_accepts_default(int accepts[N_VIEW_KINDS]);
 
 /* The canonical JSON of the facts (views of a call are not among them), and from it
  * llm->identity: SHA-256 over "m4a1-llm-1\n" and the canonical JSON. */

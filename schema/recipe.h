@@ -10,11 +10,9 @@
 #include "m4a1/base/buffer.h"
 #include "schema/llm.h"
 #include "schema/store.h"
+#include "schema/view.h"
 
 #define RECIPE_MAX_VIEWS 32
-
-enum view_kind { VIEW_IMAGE, VIEW_VIDEO, VIEW_TEXT, VIEW_AUDIO };
-extern const char *const view_kind_names[4];
 
 struct recipe_view {
     char *name;

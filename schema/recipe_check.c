@@ -15,7 +15,7 @@
 #define MAX_SIDE_PX 16384
 #define MAX_INT53 ((int64_t)1 << 53)
 
-const char *const view_kind_names[4] = { "image", "video", "text", "audio" };
+const char *const view_kind_names[N_VIEW_KINDS] = { "image", "video", "text", "audio" };
 
 static void check_views(struct recipe_reader *r)
 {

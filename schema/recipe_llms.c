@@ -120,7 +120,6 @@ static int64_t inner_int(struct recipe_reader *r, const struct json *object,
 static void read_limits(struct recipe_reader *r, const char *name, struct llm *llm)
 {
     static const char *const limit_keys[] = { "rpm", "tpm", "max_usd" };
-    static const char *const accept_keys[] = { "image" };
     char path[RECIPE_PATH];
     char sub[RECIPE_PATH];
     const struct json *j = llm_key(r, name, "limits", path);
@@ -138,13 +137,15 @@ static void read_limits(struct recipe_reader *r, const char *name, struct llm *l
                 1e6, 0, "the most USD that this llm may cost");
     }
     j = llm_key(r, name, "accepts", path);
-    llm->max_images = -1;
+    llm_accepts_default(llm->accepts);
     if (!is_none(j) && !json_is_object(j)) {
-        recipe_wrong(r, path, j, "an object {\"image\": most images a request}");
+        recipe_wrong(r, path, j,
+            "an object {\"image\": most a request, \"video\", \"text\", \"audio\"}");
     } else if (!is_none(j)) {
-        recipe_known_keys(r, j, path, accept_keys, COUNT_OF(accept_keys));
-        llm->max_images = (int)inner_int(
-            r, j, path, "image", 0, 10000, -1, "the most images a request");
+        recipe_known_keys(r, j, path, view_kind_names, N_VIEW_KINDS);
+        for (int kind = 0; kind < N_VIEW_KINDS; kind++)
+            llm->accepts[kind] = (int)inner_int(r, j, path, view_kind_names[kind], 0,
+                10000, llm->accepts[kind], "the most views of this kind a request");
     }
 }
 

@@ -259,9 +259,9 @@ static void read_sets(struct recipe_reader *r, const struct json *list, const ch
         for (size_t k = 0; k < out->n_sets; k++)
             if (out->sets[k] == set)
                 recipe_wrong(r, sub, j, "each set of views once");
-        if (llm && llm->max_images >= 0 && count_images(r->recipe, set) > llm->max_images)
+        if (llm && llm->accepts[VIEW_IMAGE] >= 0 && count_images(r->recipe, set) > llm->accepts[VIEW_IMAGE])
             recipe_wrong(
-                r, sub, j, "at most %d images, as the llm accepts", llm->max_images);
+                r, sub, j, "at most %d images, as the llm accepts", llm->accepts[VIEW_IMAGE]);
         out->sets[out->n_sets++] = set;
     }
 }

@@ -79,13 +79,13 @@ static enum status check(const struct llm *llm, struct error *err)
 static int add_part(struct json *content, const struct dialogue_part *part)
 {
     struct json *j = json_add_object(content);
-    if (!part->image)
+    if (!part->frame)
         return json_set_text(j, "type", "text") && json_set_text(j, "text", part->text);
     int ok = json_set_text(j, "type", "image") != NULL;
     struct json *source = json_set_object(j, "source");
     return ok && json_set_text(source, "type", "base64") &&
-           json_set_text(source, "media_type", image_media_type(part->image)) &&
-           protocol_set_image(source, "data", part->image);
+           json_set_text(source, "media_type", frame_media_type(part->frame)) &&
+           protocol_set_frame(source, "data", part->frame);
 }
 
 static int add_message(struct json *messages, const struct dialogue_message *m)
@@ -99,7 +99,7 @@ static int add_message(struct json *messages, const struct dialogue_message *m)
     struct json *content = json_set_array(j, "content");
     int ok = content != NULL;
     for (size_t i = 0; ok && i < m->n_parts; i++)
-        if (m->parts[i].image || (m->parts[i].text && *m->parts[i].text))
+        if (m->parts[i].frame || (m->parts[i].text && *m->parts[i].text))
             ok = add_part(content, &m->parts[i]);
     return ok;
 }
@@ -128,7 +128,7 @@ static enum status render(const struct llm *llm, const struct dialogue *dialogue
 {
     enum status s = render_stored(llm, dialogue, stored, err);
     if (s == OK)
-        s = protocol_put_images(
+        s = protocol_put_frames(
             dialogue, buffer_str(stored), "\"data\":\"", 0, body, err);
     return s;
 }

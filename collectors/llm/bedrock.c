@@ -98,12 +98,12 @@ static int has_cache_switch(const struct llm *llm)
 }
 
 /* "image/png" is the format "png". */
-static int add_image(struct json *content, const struct image *image)
+static int add_image(struct json *content, const struct frame *image)
 {
-    const char *type = image_media_type(image), *slash = strchr(type, '/');
+    const char *type = frame_media_type(image), *slash = strchr(type, '/');
     struct json *j = json_set_object(json_add_object(content), "image");
     return json_set_text(j, "format", slash ? slash + 1 : type) &&
-           protocol_set_image(json_set_object(j, "source"), "bytes", image);
+           protocol_set_frame(json_set_object(j, "source"), "bytes", image);
 }
 
 static int add_message(struct json *messages, const struct dialogue_message *m)
@@ -113,8 +113,8 @@ static int add_message(struct json *messages, const struct dialogue_message *m)
     struct json *content = json_set_array(j, "content");
     for (size_t i = 0; ok && i < m->n_parts; i++) {
         const struct dialogue_part *part = &m->parts[i];
-        if (part->image)
-            ok = add_image(content, part->image);
+        if (part->frame)
+            ok = add_image(content, part->frame);
         else if (*part->text) // an empty text is refused
             ok = json_set_text(json_add_object(content), "text", part->text) != NULL;
     }
@@ -162,7 +162,7 @@ static enum status render(const struct llm *llm, const struct dialogue *dialogue
 {
     enum status s = render_stored(llm, dialogue, stored, err);
     if (s == OK)
-        s = protocol_put_images(
+        s = protocol_put_frames(
             dialogue, buffer_str(stored), "\"bytes\":\"", 0, body, err);
     return s;
 }

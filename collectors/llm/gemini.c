@@ -74,11 +74,11 @@ static struct key_use key(const struct llm *llm)
 static int add_part(struct json *parts, const struct dialogue_part *part)
 {
     struct json *j = json_add_object(parts);
-    if (!part->image)
+    if (!part->frame)
         return json_set_text(j, "text", part->text) != NULL;
     struct json *data = json_set_object(j, "inlineData");
-    return json_set_text(data, "mimeType", image_media_type(part->image)) &&
-           protocol_set_image(data, "data", part->image);
+    return json_set_text(data, "mimeType", frame_media_type(part->frame)) &&
+           protocol_set_frame(data, "data", part->frame);
 }
 
 static int add_message(struct json *contents, const struct dialogue_message *m)
@@ -87,7 +87,7 @@ static int add_message(struct json *contents, const struct dialogue_message *m)
     int ok = json_set_text(j, "role", m->is_assistant ? "model" : "user") != NULL;
     struct json *parts = json_set_array(j, "parts");
     for (size_t i = 0; ok && i < m->n_parts; i++)
-        if (m->parts[i].image || *m->parts[i].text) // an empty text is refused
+        if (m->parts[i].frame || *m->parts[i].text) // an empty text is refused
             ok = add_part(parts, &m->parts[i]);
     if (ok && !json_size(parts))
         ok = json_set_text(json_add_object(parts), "text", PROTOCOL_NO_ANSWER) != NULL;
@@ -134,7 +134,7 @@ static enum status render(const struct llm *llm, const struct dialogue *dialogue
 {
     enum status s = render_stored(llm, dialogue, stored, err);
     if (s == OK)
-        s = protocol_put_images(
+        s = protocol_put_frames(
             dialogue, buffer_str(stored), "\"data\":\"", 0, body, err);
     return s;
 }

@@ -75,9 +75,9 @@ static int add_texts(struct json *message, const struct dialogue_message *m)
     return ok;
 }
 
-static int add_image(struct json *images, const struct image *image)
+static int add_image(struct json *images, const struct frame *image)
 {
-    char *mark = text_format("sha256:%s", image_sha256(image));
+    char *mark = text_format("sha256:%s", frame_sha256(image));
     int ok = mark && json_add_text(images, mark);
     free(mark);
     return ok;
@@ -89,10 +89,10 @@ static int add_message(struct json *messages, const struct dialogue_message *m)
     int ok = json_set_text(j, "role", m->is_assistant ? "assistant" : "user") != NULL;
     ok = ok && add_texts(j, m);
     for (size_t i = 0; ok && i < m->n_parts; i++) {
-        if (!m->parts[i].image)
+        if (!m->parts[i].frame)
             continue;
         images = images ? images : json_set_array(j, "images");
-        ok = add_image(images, m->parts[i].image);
+        ok = add_image(images, m->parts[i].frame);
     }
     return ok;
 }
@@ -147,11 +147,11 @@ static enum status put_images_in(
         for (size_t k = 0; k < m->n_parts; k++) {
             const char *text = NULL, *found = NULL;
             size_t len = 0;
-            if (!m->parts[k].image)
+            if (!m->parts[k].frame)
                 continue;
             if (!(found = strstr(rest, before)))
                 return error_set(err, E_DATA, "an image got lost in a request");
-            enum status s = image_base64(m->parts[k].image, &text, &len, err);
+            enum status s = frame_base64(m->parts[k].frame, &text, &len, err);
             if (s != OK)
                 return s;
             found += strlen(before);

@@ -48,12 +48,12 @@ static int add_part(
     struct json *content, const struct dialogue_part *part, const char *detail)
 {
     struct json *j = json_add_object(content);
-    if (!part->image)
+    if (!part->frame)
         return json_set_text(j, "type", "text") && json_set_text(j, "text", part->text);
     struct json *url = NULL;
     int ok = json_set_text(j, "type", "image_url") != NULL;
     ok = ok && (url = json_set_object(j, "image_url")) &&
-         protocol_set_image(url, "url", part->image);
+         protocol_set_frame(url, "url", part->frame);
     return ok && (!detail || json_set_text(url, "detail", detail));
 }
 
@@ -117,7 +117,7 @@ enum status openai_chat_render(const struct llm *llm, const struct dialogue *dia
 {
     enum status s = render_stored(llm, dialogue, stored, err);
     if (s == OK)
-        s = protocol_put_images(
+        s = protocol_put_frames(
             dialogue, buffer_str(stored), "{\"url\":\"", 1, body, err);
     return s;
 }

@@ -31,11 +31,11 @@ static int add_part(struct json *content, const struct dialogue_part *part,
     int is_assistant, const char *detail)
 {
     struct json *j = json_add_object(content);
-    if (!part->image)
+    if (!part->frame)
         return json_set_text(j, "type", is_assistant ? "output_text" : "input_text") &&
                json_set_text(j, "text", part->text);
     return json_set_text(j, "type", "input_image") &&
-           protocol_set_image(j, "image_url", part->image) &&
+           protocol_set_frame(j, "image_url", part->frame) &&
            json_set_text(j, "detail", detail);
 }
 
@@ -81,7 +81,7 @@ static enum status render(const struct llm *llm, const struct dialogue *dialogue
 {
     enum status s = render_stored(llm, dialogue, stored, err);
     if (s == OK)
-        s = protocol_put_images(
+        s = protocol_put_frames(
             dialogue, buffer_str(stored), "\"image_url\":\"", 1, body, err);
     return s;
 }

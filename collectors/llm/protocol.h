@@ -168,13 +168,13 @@ struct key_use protocol_key(const struct protocol *p, const struct llm *llm);
 
 /* Set a member of a body to what stands for an image: "sha256:" and its hash.  Returns
  * false when out of memory. */
-int protocol_set_image(struct json *object, const char *key, const struct image *image);
+int protocol_set_frame(struct json *object, const char *key, const struct frame *image);
 
 /* Copy a rendered body and put the images in: what stands for one is before, "sha256:",
  * its hash and a quote.  before ends with a quote ("data":") and is chosen so that no
  * text inside a JSON string can contain it.  The images are base64, with "data:TYPE;
  * base64," in front where is_data_url is set, in the order of the dialogue. */
-MUST_CHECK enum status protocol_put_images(const struct dialogue *d, const char *stored,
+MUST_CHECK enum status protocol_put_frames(const struct dialogue *d, const char *stored,
     const char *before, int is_data_url, struct buffer *body, struct error *err);
 
 /* What a plain HTTP status stands for; FAILURE_NONE below 400. */

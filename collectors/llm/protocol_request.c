@@ -199,33 +199,33 @@ struct key_use protocol_key(const struct protocol *p, const struct llm *llm)
 
 /* ---- images --------------------------------------------------------------------- */
 
-int protocol_set_image(struct json *object, const char *key, const struct image *image)
+int protocol_set_frame(struct json *object, const char *key, const struct frame *image)
 {
-    char *mark = text_format("sha256:%s", image_sha256(image));
+    char *mark = text_format("sha256:%s", frame_sha256(image));
     int ok = mark && json_set_text(object, key, mark);
     free(mark);
     return ok;
 }
 
 static enum status add_image(
-    struct image *image, int is_data_url, struct buffer *body, struct error *err)
+    struct frame *image, int is_data_url, struct buffer *body, struct error *err)
 {
     const char *text = NULL;
     size_t len = 0;
-    enum status s = image_base64(image, &text, &len, err);
+    enum status s = frame_base64(image, &text, &len, err);
     if (s != OK)
         return s;
     if (is_data_url)
-        buffer_printf(body, "data:%s;base64,", image_media_type(image));
+        buffer_printf(body, "data:%s;base64,", frame_media_type(image));
     buffer_add(body, text, len);
     return OK;
 }
 
 /* Copies up to the mark of one image and puts the image there; rest goes behind it. */
-static enum status put_image(struct image *image, const char *before, int is_data_url,
+static enum status put_image(struct frame *image, const char *before, int is_data_url,
     const char **rest, struct buffer *body, struct error *err)
 {
-    char *mark = text_format("%ssha256:%s\"", before, image_sha256(image));
+    char *mark = text_format("%ssha256:%s\"", before, frame_sha256(image));
     if (!mark)
         return error_nomem(err, HASH_HEX);
     const char *found = strstr(*rest, mark);
@@ -240,17 +240,17 @@ static enum status put_image(struct image *image, const char *before, int is_dat
     return s;
 }
 
-enum status protocol_put_images(const struct dialogue *d, const char *stored,
+enum status protocol_put_frames(const struct dialogue *d, const char *stored,
     const char *before, int is_data_url, struct buffer *body, struct error *err)
 {
     const char *rest = stored;
     for (size_t i = 0; i < d->n_messages; i++) {
         const struct dialogue_message *m = &d->messages[i];
         for (size_t k = 0; k < m->n_parts; k++) {
-            if (!m->parts[k].image)
+            if (!m->parts[k].frame)
                 continue;
             enum status s =
-                put_image(m->parts[k].image, before, is_data_url, &rest, body, err);
+                put_image(m->parts[k].frame, before, is_data_url, &rest, body, err);
             if (s != OK)
                 return s;
         }

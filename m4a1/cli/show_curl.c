@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "collectors/image_cache.h"
+#include "collectors/frame_cache.h"
 #include "collectors/llm/protocol.h"
 #include "m4a1/base/hash.h"
 #include "m4a1/base/text.h"
@@ -59,11 +59,11 @@ static enum status read_sent(struct store *store, int64_t call_id, int64_t numbe
 
 /* Append the image with this hash as the protocol may have sent it; 0 where the store has
  * no such frame. */
-static enum status add_image(struct store *store, struct image_cache *cache,
+static enum status add_image(struct store *store, struct frame_cache *cache,
     const char *hash, int is_data_url, struct buffer *out, int *found, struct error *err)
 {
     char hex[HASH_HEX];
-    struct image *image = NULL;
+    struct frame *image = NULL;
     const char *text = NULL;
     size_t len = 0;
     int64_t frame_id = 0;
@@ -73,19 +73,19 @@ static enum status add_image(struct store *store, struct image_cache *cache,
     *found = frame_id != 0;
     if (s || !frame_id)
         return s;
-    s = image_cache_get(cache, store, frame_id, &image, err);
+    s = frame_cache_get(cache, store, frame_id, &image, err);
     if (!s)
-        s = image_base64(image, &text, &len, err);
+        s = frame_base64(image, &text, &len, err);
     if (!s && is_data_url)
-        buffer_printf(out, "data:%s;base64,", image_media_type(image));
+        buffer_printf(out, "data:%s;base64,", frame_media_type(image));
     if (!s)
         buffer_add(out, text, len);
-    image_release(image);
+    frame_release(image);
     return s;
 }
 
 /* The body as it may have been sent. */
-static enum status restore(struct store *store, struct image_cache *cache,
+static enum status restore(struct store *store, struct frame_cache *cache,
     const struct sent *sent, int is_data_url, struct buffer *out, struct error *err)
 {
     const char *rest = buffer_str(&sent->stored), *mark;
@@ -109,8 +109,8 @@ static enum status restore(struct store *store, struct image_cache *cache,
 static enum status find_body(
     struct store *store, const struct sent *sent, struct buffer *body, struct error *err)
 {
-    struct image_cache *cache = NULL;
-    enum status s = image_cache_new(0, &cache, err);
+    struct frame_cache *cache = NULL;
+    enum status s = frame_cache_new(0, &cache, err);
     char sha256[HASH_HEX] = "";
     for (int is_data_url = 1; !s && is_data_url >= 0; is_data_url--) {
         buffer_clear(body);
@@ -125,7 +125,7 @@ static enum status find_body(
             "in "
             "the store",
             (long long)sent->number);
-    image_cache_free(cache);
+    frame_cache_free(cache);
     return s;
 }
 

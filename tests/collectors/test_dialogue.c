@@ -15,7 +15,7 @@
 #include "tests/support/store_fixture.h"
 
 static struct store_fixture f;
-static struct image_cache *cache;
+static struct frame_cache *cache;
 static int64_t llm;
 
 static int open_all(void **state)
@@ -23,13 +23,13 @@ static int open_all(void **state)
     (void)state;
     store_fixture_open(&f, "keep");
     llm = store_fixture_llm(&f, "a", "http://127.0.0.1:1", NULL);
-    return image_cache_new(1 << 20, &cache, NULL) != OK;
+    return frame_cache_new(1 << 20, &cache, NULL) != OK;
 }
 
 static int close_all(void **state)
 {
     (void)state;
-    image_cache_free(cache);
+    frame_cache_free(cache);
     store_fixture_close(&f);
     return 0;
 }
@@ -42,8 +42,8 @@ static void answer(int64_t call_id, const char *text)
         OK);
 }
 
-static const struct llm any_llm = { .max_images = -1 };
-static const struct llm text_llm = { .max_images = 0 };
+static const struct llm any_llm = { .accepts = { -1, -1, -1, 0 } };
+static const struct llm text_llm = { .accepts = { 0, 0, -1, 0 } };
 
 /* "U[View a:][image]What? A[Yes.] ..." */
 static void write_dialogue(const struct dialogue *d, struct buffer *b)
@@ -52,7 +52,7 @@ static void write_dialogue(const struct dialogue *d, struct buffer *b)
         buffer_add_str(b, d->messages[i].is_assistant ? "A" : "U");
         for (size_t k = 0; k < d->messages[i].n_parts; k++)
             buffer_printf(b, "[%s]",
-                d->messages[i].parts[k].image ? "image" : d->messages[i].parts[k].text);
+                d->messages[i].parts[k].frame ? "image" : d->messages[i].parts[k].text);
     }
 }
 
@@ -156,7 +156,7 @@ static void test_bounds(void **state)
     (void)state;
     int64_t call = store_fixture_session(&f, llm, 1, 7);
     struct dialogue *d = NULL;
-    struct llm brief_llm = { .max_images = -1, .system_prompt = "Be brief." };
+    struct llm brief_llm = { .accepts = { -1, -1, -1, 0 }, .system_prompt = "Be brief." };
     assert_int_equal(dialogue_build(f.store, cache, call, &brief_llm, &d, NULL), OK);
     assert_int_equal(dialogue_n_images(d), 3);
     int64_t text = dialogue_max_input_tokens(d, 1) - 3;
@@ -171,24 +171,24 @@ static void test_bounds(void **state)
 static void test_cache(void **state)
 {
     (void)state;
-    struct image_cache *small = NULL;
-    struct image *a = NULL, *b = NULL, *again = NULL;
+    struct frame_cache *small = NULL;
+    struct frame *a = NULL, *b = NULL, *again = NULL;
     const char *text = NULL, *same = NULL;
     size_t len = 0;
-    assert_int_equal(image_cache_new(10, &small, NULL), OK);
-    assert_int_equal(image_cache_get(small, f.store, 1, &a, NULL), OK);
-    assert_int_equal(image_base64(a, &text, &len, NULL), OK);
-    assert_int_equal(image_cache_get(small, f.store, 1, &again, NULL), OK);
+    assert_int_equal(frame_cache_new(10, &small, NULL), OK);
+    assert_int_equal(frame_cache_get(small, f.store, 1, &a, NULL), OK);
+    assert_int_equal(frame_base64(a, &text, &len, NULL), OK);
+    assert_int_equal(frame_cache_get(small, f.store, 1, &again, NULL), OK);
     assert_ptr_equal(a, again);
-    assert_int_equal(image_base64(again, &same, &len, NULL), OK);
+    assert_int_equal(frame_base64(again, &same, &len, NULL), OK);
     assert_ptr_equal(text, same);
-    assert_int_equal(image_cache_get(small, f.store, 2, &b, NULL), OK);
-    image_cache_free(small);
+    assert_int_equal(frame_cache_get(small, f.store, 2, &b, NULL), OK);
+    frame_cache_free(small);
     assert_true(text_starts(text, "/9j/"));
     assert_int_equal(len, strlen(text));
-    image_release(a);
-    image_release(again);
-    image_release(b);
+    frame_release(a);
+    frame_release(again);
+    frame_release(b);
 }
 
 int main(void)

@@ -65,7 +65,7 @@ static void use_short_timeout(struct llm *llm)
 
 static void use_1_image(struct llm *llm)
 {
-    llm->max_images = 1;
+    llm->accepts[VIEW_IMAGE] = 1;
 }
 
 /* ---- plain answers -------------------------------------------------------------- */

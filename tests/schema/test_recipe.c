@@ -123,13 +123,13 @@ static void test_values_and_defaults(void **state)
     const struct llm *phi = &r->llms[0], *gpt = &r->llms[1];
     assert_string_equal(phi->endpoint, "127.0.0.1");
     assert_string_equal(phi->url, "http://127.0.0.1:8080");
-    assert_int_equal(phi->max_images, 1);
+    assert_int_equal(phi->accepts[VIEW_IMAGE], 1);
     assert_int_equal(phi->slots, 1);
     assert_null(phi->key_env);
     assert_string_equal(phi->system_prompt, "Be brief.");
     assert_string_equal(gpt->endpoint, "api.example.com");
     assert_string_equal(gpt->key_env, "SOME_KEY");
-    assert_int_equal(gpt->max_images, -1);
+    assert_int_equal(gpt->accepts[VIEW_IMAGE], -1);
     assert_int_equal(strlen(gpt->identity), HASH_HEX - 1);
 
     assert_int_equal(r->n_actions, 2);

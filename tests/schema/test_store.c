@@ -374,7 +374,7 @@ static void an_llm_once_used_is_never_edited(void **state)
         .parameters = json_new_object(),
         .url = "http://x",
         .slots = 2,
-        .max_images = -1,
+        .accepts = { -1, -1, -1, 0 },
         .max_attempts = 3,
         .timeout_s = 60 };
     struct error err = ERROR_INIT;

@@ -46,8 +46,8 @@ static int add_line(
 {
     struct json *line = json_add_object(lines);
     int ok = json_set_text(line, "by", is_assistant ? "you" : "me") != NULL;
-    if (part->image)
-        return ok && protocol_set_image(line, "picture", part->image);
+    if (part->frame)
+        return ok && protocol_set_frame(line, "picture", part->frame);
     return ok && json_set_text(line, "text", part->text);
 }
 
@@ -73,7 +73,7 @@ static enum status render(const struct llm *llm, const struct dialogue *dialogue
 {
     enum status s = render_stored(llm, dialogue, stored, err);
     if (s == OK)
-        s = protocol_put_images(
+        s = protocol_put_frames(
             dialogue, buffer_str(stored), "\"picture\":\"", 0, body, err);
     return s;
 }

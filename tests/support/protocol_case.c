@@ -82,7 +82,7 @@ static void fill(struct llm *llm, const struct protocol *p, const char *paramete
         .model = model,
         .parameters = parsed(parameters),
         .system_prompt = prompt,
-        .max_images = -1 };
+        .accepts = { -1, -1, -1, 0 } };
     (void)p;
 }
 
@@ -110,16 +110,16 @@ static void put(
 {
     for (size_t i = 0; i < d->n_messages; i++) {
         for (size_t k = 0; k < d->messages[i].n_parts; k++) {
-            struct image *image = d->messages[i].parts[k].image;
+            struct frame *image = d->messages[i].parts[k].frame;
             const char *text = NULL, *mark = strstr(expected, "%s");
             size_t len = 0;
             if (!image)
                 continue;
             assert_non_null(mark);
-            assert_int_equal(image_base64(image, &text, &len, NULL), OK);
+            assert_int_equal(frame_base64(image, &text, &len, NULL), OK);
             buffer_add(out, expected, (size_t)(mark - expected));
             if (is_stored)
-                buffer_printf(out, "sha256:%s", image_sha256(image));
+                buffer_printf(out, "sha256:%s", frame_sha256(image));
             else
                 buffer_add(out, text, len);
             expected = mark + 2;
@@ -143,7 +143,7 @@ void protocol_expect_render(const struct protocol *p, const char *parameters,
     int is_stream, const char *answer, const char *expected)
 {
     struct store_fixture f;
-    struct image_cache *cache = NULL;
+    struct frame_cache *cache = NULL;
     struct dialogue *d = NULL;
     struct buffer body, stored;
     struct llm llm;
@@ -158,13 +158,13 @@ void protocol_expect_render(const struct protocol *p, const char *parameters,
         store_run(f.store, NULL, "INSERT INTO response (call_id, text) VALUES (?, ?)",
             "it", call, answer),
         OK);
-    assert_int_equal(image_cache_new(1 << 20, &cache, NULL), OK);
+    assert_int_equal(frame_cache_new(1 << 20, &cache, NULL), OK);
     assert_int_equal(dialogue_build(f.store, cache, call + 1, &llm, &d, NULL), OK);
     assert_int_equal(p->render(&llm, d, &body, &stored, NULL), OK);
     compare(d, expected, 1, &stored);
     compare(d, expected, 0, &body);
     dialogue_free(d);
-    image_cache_free(cache);
+    frame_cache_free(cache);
     store_fixture_close(&f);
     json_free(llm.parameters);
     buffer_release(&body);

@@ -105,7 +105,7 @@ int64_t store_fixture_llm(struct store_fixture *f, const char *name, const char 
         .parameters = json_new_object(),
         .url = text_copy(url),
         .slots = 2,
-        .max_images = -1,
+        .accepts = { -1, -1, -1, 0 },
         .max_attempts = 3,
         .image_tokens = 1000,
         .timeout_s = 10 };

@@ -18,7 +18,7 @@
 #include "tests/support/store_fixture.h"
 
 static struct store_fixture f;
-static struct image_cache *cache;
+static struct frame_cache *cache;
 static struct dialogue *dialogue; /* two turns, two images, a system prompt */
 
 static int open_all(void **state)
@@ -31,8 +31,8 @@ static int open_all(void **state)
         store_run(f.store, NULL,
             "INSERT INTO response (call_id, text) VALUES (?, 'A \"cup\".')", "i", call),
         OK);
-    assert_int_equal(image_cache_new(1 << 20, &cache, NULL), OK);
-    struct llm asked = { .max_images = -1, .system_prompt = (char *)"Be brief." };
+    assert_int_equal(frame_cache_new(1 << 20, &cache, NULL), OK);
+    struct llm asked = { .accepts = { -1, -1, -1, 0 }, .system_prompt = (char *)"Be brief." };
     return dialogue_build(f.store, cache, call + 1, &asked, &dialogue, NULL) != OK;
 }
 
@@ -40,7 +40,7 @@ static int close_all(void **state)
 {
     (void)state;
     dialogue_free(dialogue);
-    image_cache_free(cache);
+    frame_cache_free(cache);
     store_fixture_close(&f);
     return 0;
 }
@@ -60,7 +60,7 @@ static struct llm make_llm(const char *parameters, const char *options)
     return (struct llm) { .name = (char *)"a",
         .model = (char *)"m:1",
         .key_env = (char *)"M4A1_TEST_KEY",
-        .max_images = -1,
+        .accepts = { -1, -1, -1, 0 },
         .parameters = object(parameters),
         .options = options ? object(options) : NULL };
 }
@@ -153,15 +153,15 @@ static void expect_images(const char *body, const char *stored)
     for (size_t i = 0; i < dialogue->n_messages; i++) {
         const struct dialogue_message *m = &dialogue->messages[i];
         for (size_t k = 0; k < m->n_parts; k++) {
-            if (!m->parts[k].image)
+            if (!m->parts[k].frame)
                 continue;
             const char *data = NULL;
             size_t len = 0;
-            assert_int_equal(image_base64(m->parts[k].image, &data, &len, NULL), OK);
+            assert_int_equal(frame_base64(m->parts[k].frame, &data, &len, NULL), OK);
             char *found = strstr(rest, data);
             assert_non_null(found);
             char *next = text_format("%.*ssha256:%s%s", (int)(found - rest), rest,
-                image_sha256(m->parts[k].image), found + len);
+                frame_sha256(m->parts[k].frame), found + len);
             free(rest);
             rest = next;
         }
@@ -247,8 +247,8 @@ static void expect_body(
             c->before, c->type, c->image, c->type, c->image, c->type, c->after);
     const struct dialogue_message *m = &dialogue->messages[0];
     for (size_t k = 0; k < m->n_parts; k++)
-        if (m->parts[k].image)
-            expected = replaced(expected, "HASH", image_sha256(m->parts[k].image));
+        if (m->parts[k].frame)
+            expected = replaced(expected, "HASH", frame_sha256(m->parts[k].frame));
     assert_string_equal(buffer_str(&stored), expected);
     free(expected);
     buffer_release(&body);

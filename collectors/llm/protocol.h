@@ -170,12 +170,21 @@ struct key_use protocol_key(const struct protocol *p, const struct llm *llm);
  * false when out of memory. */
 int protocol_set_frame(struct json *object, const char *key, const struct frame *image);
 
-/* Copy a rendered body and put the images in: what stands for one is before, "sha256:",
- * its hash and a quote.  before ends with a quote ("data":") and is chosen so that no
- * text inside a JSON string can contain it.  The images are base64, with "data:TYPE;
- * base64," in front where is_data_url is set, in the order of the dialogue. */
+/* How a frame stands in a body.  before is what comes right in front of it: it ends with
+ * a quote ("data":") and holds another one, so that no text inside a JSON string can
+ * contain it.  The frame is base64, with "data:TYPE;base64," in front where is_data_url
+ * is set. */
+struct frame_form {
+    const char *before;
+    int is_data_url;
+};
+
+/* Copy a rendered body and put the frames in, in the order of the dialogue: what stands
+ * for one is the before of its form, "sha256:", its hash and a quote.  audio is NULL
+ * where the protocol has none; E_DATA where the dialogue holds some all the same. */
 MUST_CHECK enum status protocol_put_frames(const struct dialogue *d, const char *stored,
-    const char *before, int is_data_url, struct buffer *body, struct error *err);
+    const struct frame_form *image, const struct frame_form *audio, struct buffer *body,
+    struct error *err);
 
 /* What a plain HTTP status stands for; FAILURE_NONE below 400. */
 enum failure protocol_failure_of_status(int http_status);

@@ -221,11 +221,14 @@ static enum status add_image(
     return OK;
 }
 
-/* Copies up to the mark of one image and puts the image there; rest goes behind it. */
-static enum status put_image(struct frame *image, const char *before, int is_data_url,
+/* Copies up to the mark of one frame and puts the frame there; rest goes behind it. */
+static enum status put_frame(struct frame *image, const struct frame_form *form,
     const char **rest, struct buffer *body, struct error *err)
 {
-    char *mark = text_format("%ssha256:%s\"", before, frame_sha256(image));
+    if (!form)
+        return error_set(err, E_DATA, "this protocol carries no frames of type %s",
+            frame_media_type(image));
+    char *mark = text_format("%ssha256:%s\"", form->before, frame_sha256(image));
     if (!mark)
         return error_nomem(err, HASH_HEX);
     const char *found = strstr(*rest, mark);
@@ -234,23 +237,25 @@ static enum status put_image(struct frame *image, const char *before, int is_dat
     if (!found)
         return error_set(err, E_DATA, "an image got lost in a request");
     buffer_add(body, *rest, (size_t)(found - *rest));
-    buffer_add_str(body, before);
-    enum status s = add_image(image, is_data_url, body, err);
+    buffer_add_str(body, form->before);
+    enum status s = add_image(image, form->is_data_url, body, err);
     *rest = found + n_mark - 1; // the closing quote comes with the rest
     return s;
 }
 
 enum status protocol_put_frames(const struct dialogue *d, const char *stored,
-    const char *before, int is_data_url, struct buffer *body, struct error *err)
+    const struct frame_form *image, const struct frame_form *audio, struct buffer *body,
+    struct error *err)
 {
     const char *rest = stored;
     for (size_t i = 0; i < d->n_messages; i++) {
         const struct dialogue_message *m = &d->messages[i];
         for (size_t k = 0; k < m->n_parts; k++) {
-            if (!m->parts[k].frame)
+            struct frame *frame = m->parts[k].frame;
+            if (!frame)
                 continue;
-            enum status s =
-                put_image(m->parts[k].frame, before, is_data_url, &rest, body, err);
+            int is_audio = text_starts(frame_media_type(frame), "audio/");
+            enum status s = put_frame(frame, is_audio ? audio : image, &rest, body, err);
             if (s != OK)
                 return s;
         }

@@ -20,7 +20,7 @@ static const char sql_sessions[] =
 
 static const char sql_paths[] =
     "SELECT v.position, f.source FROM scene_frame f JOIN view v USING (view_id)"
-    " WHERE f.scene_id = ? AND f.at_ms = ?";
+    " WHERE f.scene_id = ? AND f.at_ms = ? AND f.part = 0";
 
 /* One row an interaction, that of the path before the fan-out of its turn.  The inner
  * selects find one row each by an index, so that reading stays linear. */

@@ -109,14 +109,14 @@ static enum status count_differing(struct importer *im, const struct session *se
     int64_t scene_id, int64_t at_ms, int64_t *rows, int64_t *equal, struct error *err)
 {
     enum status s = store_int(im->store, 0, rows, err,
-        "SELECT count(*) FROM scene_frame WHERE scene_id = ? AND at_ms = ?", "ii",
-        scene_id, at_ms);
+        "SELECT count(*) FROM scene_frame WHERE scene_id = ? AND at_ms = ? AND part = 0",
+        "ii", scene_id, at_ms);
     *equal = 0;
     for (size_t v = 0; v < im->data->n_views && !s && *rows; v++) {
         int64_t same;
         s = store_int(im->store, 0, &same, err,
             "SELECT count(*) FROM scene_frame WHERE scene_id = ? AND at_ms = ?"
-            " AND view_id = ? AND source = ?",
+            " AND part = 0 AND view_id = ? AND source = ?",
             "iiit", scene_id, at_ms, im->view_ids[v], session->image_paths[v]);
         *equal += same;
     }

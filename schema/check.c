@@ -54,6 +54,32 @@ static const struct sql_invariant sql_invariants[] = {
         "session s "
         "USING (session_id) WHERE NOT EXISTS (SELECT 1 FROM scene_frame f WHERE "
         "f.scene_id = s.scene_id AND f.at_ms = s.at_ms AND f.view_id = v.view_id)" },
+    { "parts of a video are numbered from 0, in the order of time",
+        "SELECT 'scene ' || scene_id || ', view ' || name || ', ' || at_ms || ' ms, part "
+        "' "
+        "|| part FROM (SELECT f.*, v.name, lag(part, 1, -1) OVER w AS before, "
+        "lag(offset_ms, 1, -1) OVER w AS earlier FROM scene_frame f JOIN view v USING "
+        "(view_id) WINDOW w AS (PARTITION BY scene_id, at_ms, view_id ORDER BY part)) "
+        "WHERE part <> before + 1 OR offset_ms <= earlier" },
+    { "a view of any kind but video has one frame an instant",
+        "SELECT 'scene ' || f.scene_id || ', view ' || v.name || ', ' || f.at_ms || ' "
+        "ms' "
+        "FROM scene_frame f JOIN view v USING (view_id) WHERE v.kind <> 'video' AND "
+        "(f.part OR f.offset_ms)" },
+    { "a frame is of the kind of its view",
+        "SELECT 'scene ' || f.scene_id || ', view ' || v.name || ', frame ' || "
+        "f.frame_id "
+        "|| ' of type ' || r.media_type FROM scene_frame f JOIN view v USING (view_id) "
+        "JOIN frame r USING (frame_id) WHERE CASE v.kind WHEN 'text' THEN r.media_type "
+        "<> "
+        "'text/plain' WHEN 'audio' THEN r.media_type <> 'audio/wav' ELSE r.media_type "
+        "NOT "
+        "LIKE 'image/%' END" },
+    { "a picture made smaller is within the limits that it was made for",
+        "SELECT 'frame ' || x.frame_id || ', made smaller as frame ' || x.fitted_id FROM "
+        "frame_fit x JOIN frame r ON r.frame_id = x.fitted_id WHERE (x.max_px AND "
+        "max(r.width_px, r.height_px) > x.max_px) OR (x.max_bytes AND length(r.bytes) > "
+        "x.max_bytes)" },
     { "probabilities of a path call's eligible actions add up to 1",
         "SELECT 'call ' || call_id FROM call c WHERE purpose = 'path' AND eligible IS "
         "NOT NULL "

@@ -9,6 +9,7 @@
 
 #define LLM_JSON_MAX (1 << 20)
 
+const char *const llm_too_large_names[2] = { "refuse", "resize" };
 const char *const llm_cache_names[2] = { "allow", "avoid" };
 const char *const llm_role_names[4] = { "local", "cloud", "reference", "judge" };
 
@@ -35,6 +36,19 @@ void llm_free_all(struct llm *llms, size_t n)
     free(llms);
 }
 
+/* What is said about the size of pictures; nothing is written where nothing is said. */
+static int set_image_limits(struct json *j, const struct llm *llm)
+{
+    int ok = 1;
+    if (llm->max_image_px)
+        ok = json_set_int(j, "image_px", llm->max_image_px) != NULL;
+    if (ok && llm->max_image_bytes)
+        ok = json_set_int(j, "image_bytes", llm->max_image_bytes) != NULL;
+    if (ok && llm->resizes_images)
+        ok = json_set_text(j, "too_large", llm_too_large_names[1]) != NULL;
+    return ok;
+}
+
 enum status llm_facts(const struct llm *llm, struct json **out, struct error *err)
 {
     struct json *j = *out = json_new_object();
@@ -45,6 +59,8 @@ enum status llm_facts(const struct llm *llm, struct json **out, struct error *er
     // Left out where there are none, so that llms of older stores keep their identity.
     if (ok && json_size(llm->options))
         ok = json_set_copy(j, "options", llm->options) != NULL;
+    if (ok && llm->resizes_images)
+        ok = set_image_limits(json_set_object(j, "images"), llm);
     if (ok && llm->system_prompt)
         ok = json_set_text(j, "system_prompt", llm->system_prompt) != NULL;
     if (ok)
@@ -69,6 +85,7 @@ enum status llm_settings(const struct llm *llm, struct json **out, struct error 
     ok = accepts != NULL;
     for (int kind = 0; ok && kind < N_VIEW_KINDS; kind++)
         ok = json_set_int(accepts, view_kind_names[kind], llm->accepts[kind]) != NULL;
+    ok = ok && set_image_limits(accepts, llm);
     if (ok && llm->max_usd > 0)
         ok = json_set_number(j, "max_usd", llm->max_usd) != NULL;
     if (ok && llm->watts > 0)
@@ -226,6 +243,10 @@ static void read_accepts(const struct json *settings, struct llm *llm)
     for (int kind = 0; kind < N_VIEW_KINDS; kind++)
         llm->accepts[kind] =
             (int)json_int(json_get(accepts, view_kind_names[kind]), llm->accepts[kind]);
+    llm->max_image_px = (int)json_int(json_get(accepts, "image_px"), 0);
+    llm->max_image_bytes = json_int(json_get(accepts, "image_bytes"), 0);
+    llm->resizes_images = text_equal(
+        json_text(json_get(accepts, "too_large"), NULL), llm_too_large_names[1]);
 }
 
 static enum status llm_from_row(const struct query *q, struct llm *llm, struct error *err)

@@ -1,7 +1,7 @@
 /* llm.h - an LLM configuration: what can change its answers, and how it is reached.
  *
- * Facts (protocol, endpoint name, model, parameters, options, system prompt)
- * make up its identity and never change once used.  Settings (address, key variable,
+ * Facts (protocol, endpoint name, model, parameters, options, system prompt, and the
+ * limits that pictures are resized to) make up its identity and never change once used.  Settings (address, key variable,
  * limits, slots) may change between runs.  Both travel as JSON objects with exactly
  * the recipe's keys. */
 #ifndef SCHEMA_LLM_H
@@ -15,8 +15,9 @@
 #include "schema/view.h"
 
 enum llm_role { LLM_LOCAL, LLM_CLOUD, LLM_REFERENCE, LLM_JUDGE };
-extern const char *const llm_cache_names[2]; /* "allow", "avoid" */
-extern const char *const llm_role_names[4];  /* "local", "cloud", "reference", "judge" */
+extern const char *const llm_too_large_names[2]; /* "refuse", "resize" */
+extern const char *const llm_cache_names[2];     /* "allow", "avoid" */
+extern const char *const llm_role_names[4]; /* "local", "cloud", "reference", "judge" */
 
 struct llm {
     int64_t llm_id; /* 0 until it is in a store */
@@ -42,6 +43,12 @@ struct llm {
     /* Most views of each kind that one request may hold (VIEW_IMAGE: pictures, frames of
      * videos included); -1 = any number, 0 = it is never sent one. */
     int accepts[N_VIEW_KINDS];
+    /* What a picture may have at most, beside what the protocol says; 0 = nothing said. */
+    int max_image_px;        /* longest side */
+    int64_t max_image_bytes; /* of the encoded file */
+    /* 1 = a larger one is made smaller, which can change answers and so is a fact with
+     * its limits; 0 = it is refused. */
+    int resizes_images;
     int max_attempts;     /* at least 1 */
     int64_t image_tokens; /* most tokens that one image is billed; 0 = assume the worst */
     int64_t rpm, tpm;     /* a minute; 0 = no limit */

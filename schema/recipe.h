@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "m4a1/base/buffer.h"
+#include "schema/accepts.h"
 #include "schema/llm.h"
 #include "schema/store.h"
 #include "schema/view.h"
@@ -17,8 +18,13 @@
 struct recipe_view {
     char *name;
     enum view_kind kind;
-    int privacy; /* level, 0 = public */
+    int privacy;         /* level, 0 = public */
+    int clip_frames;     /* of a video: frames an instant, the first at the instant */
+    double clip_every_s; /* and the time from one to the next */
 };
+
+#define RECIPE_MIN_CLIP 2 /* frames of a clip */
+#define RECIPE_MAX_CLIP 16
 
 struct recipe_prompt {
     char *id;   /* NULL = none */
@@ -70,6 +76,7 @@ struct recipe {
         double *at_s;        /* instants for videos */
         size_t n_at;
         double every_s; /* or one frame every so many seconds; 0 = not used */
+        double audio_s; /* sound from an instant on, in seconds; 0 = the whole file */
     } frames;
 
     char **tasks;
@@ -130,6 +137,9 @@ MUST_CHECK enum status recipe_of_store(
     struct store *store, struct recipe **out, struct error *err);
 
 void recipe_free(struct recipe *recipe);
+
+/* View i of the recipe as accepts.h counts it; its name is the recipe's. */
+struct accepts_view recipe_accepts_view(const struct recipe *recipe, size_t i);
 
 /* Put a recipe into a store: adds views, tasks, prompts, llms and prices, updates
  * settings, retires what the recipe no longer names, never edits what was used. */

@@ -17,9 +17,41 @@
 
 const char *const view_kind_names[N_VIEW_KINDS] = { "image", "video", "text", "audio" };
 
+/* How a video is sampled at an instant. */
+static void check_clip(struct recipe_reader *r, const struct json *j, const char *path,
+    struct recipe_view *view)
+{
+    static const char *const keys[] = { "frames", "every_s" };
+    char sub[RECIPE_PATH];
+    if (j && view->kind != VIEW_VIDEO) {
+        recipe_wrong(r, path, j, "no \"clip\" but on a view of kind \"video\"");
+        return;
+    }
+    if (view->kind != VIEW_VIDEO)
+        return;
+    view->clip_frames = 4;
+    view->clip_every_s = 1;
+    if (!j)
+        return;
+    if (!json_is_object(j)) {
+        recipe_wrong(r, path, j, "an object {\"frames\": %d to %d, \"every_s\": seconds}",
+            RECIPE_MIN_CLIP, RECIPE_MAX_CLIP);
+        return;
+    }
+    recipe_known_keys(r, j, path, keys, COUNT_OF(keys));
+    if (json_get(j, "frames"))
+        view->clip_frames =
+            (int)recipe_int(r, json_get(j, "frames"), recipe_path(sub, path, "frames"),
+                RECIPE_MIN_CLIP, RECIPE_MAX_CLIP, 4, "frames of a clip");
+    if (json_get(j, "every_s"))
+        view->clip_every_s =
+            recipe_number(r, json_get(j, "every_s"), recipe_path(sub, path, "every_s"),
+                1e-3, 1e4, 1, "seconds from one frame of a clip to the next");
+}
+
 static void check_views(struct recipe_reader *r)
 {
-    static const char *const keys[] = { "name", "kind", "privacy" };
+    static const char *const keys[] = { "name", "kind", "privacy", "clip" };
     struct recipe *recipe = r->recipe;
     char path[RECIPE_PATH], sub[RECIPE_PATH];
     const struct json *list = recipe_list(r, r->root, "", "views", 1,
@@ -48,10 +80,12 @@ static void check_views(struct recipe_reader *r)
                         "views[%zu])",
                         view->name, i);
             recipe_path(sub, path, "kind");
-            if (!text_equal(json_text(json_get(j, "kind"), NULL), "image"))
-                recipe_wrong(r, sub, json_get(j, "kind"),
-                    "\"image\", the kind that can be collected (of videos, frames)");
-            view->kind = VIEW_IMAGE;
+            int kind =
+                recipe_choice(r, json_get(j, "kind"), sub, view_kind_names, N_VIEW_KINDS);
+            view->kind = kind < 0 ? VIEW_IMAGE : (enum view_kind)kind;
+            recipe_path(sub, path, "clip");
+            if (kind >= 0)
+                check_clip(r, json_get(j, "clip"), sub, view);
             recipe_path(sub, path, "privacy");
             view->privacy = (int)recipe_int(r, json_get(j, "privacy"), sub, 0, 100, 0,
                 "the privacy level (0 = public)");
@@ -80,14 +114,15 @@ static void check_instants(struct recipe_reader *r, const struct json *list)
 
 static void check_frames(struct recipe_reader *r)
 {
-    static const char *const keys[] = { "longest_side", "jpeg_quality", "at_s",
-        "every_s" };
+    static const char *const keys[] = { "longest_side", "jpeg_quality", "at_s", "every_s",
+        "audio_s" };
     struct recipe *recipe = r->recipe;
     const struct json *at, *every;
     const struct json *frames =
         recipe_object(r, r->root, "", "frames", 0, "an object {\"longest_side\", ...}");
     recipe->frames.longest_side_px = 768;
     recipe->frames.jpeg_quality = 90;
+    recipe->frames.audio_s = 10;
     recipe_known_keys(r, frames, "frames", keys, COUNT_OF(keys));
     if (json_get(frames, "longest_side"))
         recipe->frames.longest_side_px =
@@ -96,6 +131,10 @@ static void check_frames(struct recipe_reader *r)
     if (json_get(frames, "jpeg_quality"))
         recipe->frames.jpeg_quality = (int)recipe_int(r, json_get(frames, "jpeg_quality"),
             "frames.jpeg_quality", 1, 100, 90, "the JPEG quality");
+    if (json_get(frames, "audio_s"))
+        recipe->frames.audio_s =
+            recipe_number(r, json_get(frames, "audio_s"), "frames.audio_s", 0, 86400, 10,
+                "seconds of sound from an instant on (0 = the whole file)");
     at = json_get(frames, "at_s");
     every = json_get(frames, "every_s");
     if (at && every)

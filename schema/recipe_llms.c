@@ -11,6 +11,12 @@
 #define MAX_LLMS 1000
 #define MAX_PER_MINUTE 1000000000
 
+/* Limits of a picture: below the least ones nothing can be seen or encoded. */
+#define MIN_IMAGE_PX 16
+#define MAX_IMAGE_PX 65500
+#define MIN_IMAGE_BYTES 1024
+#define MAX_IMAGE_BYTES ((int64_t)1 << 30)
+
 /* The value of an llm's key, its own or the one that "like" leads to, and its path. */
 static const struct json *llm_key(
     struct recipe_reader *r, const char *name, const char *key, char *path)
@@ -117,6 +123,37 @@ static int64_t inner_int(struct recipe_reader *r, const struct json *object,
                : recipe_int(r, j, recipe_path(sub, path, key), min, max, otherwise, what);
 }
 
+/* The views that a request may hold, and how large a picture may be. */
+static void read_accepts(struct recipe_reader *r, const char *name, struct llm *llm)
+{
+    static const char *const keys[] = { "image", "video", "text", "audio", "image_px",
+        "image_bytes", "too_large" };
+    char path[RECIPE_PATH], sub[RECIPE_PATH];
+    const struct json *j = llm_key(r, name, "accepts", path);
+    llm_accepts_default(llm->accepts);
+    if (is_none(j))
+        return;
+    if (!json_is_object(j)) {
+        recipe_wrong(r, path, j,
+            "an object {\"image\": most a request, \"video\", \"text\", \"audio\", "
+            "\"image_px\", \"image_bytes\", \"too_large\"}");
+        return;
+    }
+    recipe_known_keys(r, j, path, keys, COUNT_OF(keys));
+    for (int kind = 0; kind < N_VIEW_KINDS; kind++)
+        llm->accepts[kind] = (int)inner_int(r, j, path, view_kind_names[kind], 0, 10000,
+            llm->accepts[kind], "the most views of this kind a request");
+    llm->max_image_px = (int)inner_int(r, j, path, "image_px", MIN_IMAGE_PX, MAX_IMAGE_PX,
+        0, "the longest side of a picture in pixels");
+    llm->max_image_bytes = inner_int(r, j, path, "image_bytes", MIN_IMAGE_BYTES,
+        MAX_IMAGE_BYTES, 0, "the most bytes of a picture's file");
+    const struct json *too_large = json_get(j, "too_large");
+    if (!is_none(too_large))
+        llm->resizes_images =
+            recipe_choice(r, too_large, recipe_path(sub, path, "too_large"),
+                llm_too_large_names, COUNT_OF(llm_too_large_names)) == 1;
+}
+
 static void read_limits(struct recipe_reader *r, const char *name, struct llm *llm)
 {
     static const char *const limit_keys[] = { "rpm", "tpm", "max_usd" };
@@ -136,17 +173,7 @@ static void read_limits(struct recipe_reader *r, const char *name, struct llm *l
             llm->max_usd = recipe_number(r, cap, recipe_path(sub, path, "max_usd"), 1e-6,
                 1e6, 0, "the most USD that this llm may cost");
     }
-    j = llm_key(r, name, "accepts", path);
-    llm_accepts_default(llm->accepts);
-    if (!is_none(j) && !json_is_object(j)) {
-        recipe_wrong(r, path, j,
-            "an object {\"image\": most a request, \"video\", \"text\", \"audio\"}");
-    } else if (!is_none(j)) {
-        recipe_known_keys(r, j, path, view_kind_names, N_VIEW_KINDS);
-        for (int kind = 0; kind < N_VIEW_KINDS; kind++)
-            llm->accepts[kind] = (int)inner_int(r, j, path, view_kind_names[kind], 0,
-                10000, llm->accepts[kind], "the most views of this kind a request");
-    }
+    read_accepts(r, name, llm);
 }
 
 /* What the electricity of a server of one's own is reckoned with. */

@@ -230,12 +230,24 @@ uint32_t recipe_read_set(struct recipe_reader *r, const struct json *j, const ch
     return set;
 }
 
-static int count_images(const struct recipe *recipe, uint32_t set)
+struct accepts_view recipe_accepts_view(const struct recipe *recipe, size_t i)
 {
-    int n = 0;
-    for (size_t i = 0; i < recipe->n_views; i++)
-        n += (set >> i & 1) && recipe->views[i].kind == VIEW_IMAGE;
-    return n;
+    const struct recipe_view *view = &recipe->views[i];
+    int n_pictures =
+        view->kind == VIEW_VIDEO ? view->clip_frames : view->kind == VIEW_IMAGE;
+    return (struct accepts_view) { view->name, view->kind, n_pictures };
+}
+
+static void check_accepted(struct recipe_reader *r, const struct json *j,
+    const char *path, const struct llm *llm, uint32_t set)
+{
+    struct accepts_view views[ACCEPTS_MAX_VIEWS] = { { 0 } };
+    for (size_t i = 0; i < r->recipe->n_views; i++)
+        views[i] = recipe_accepts_view(r->recipe, i);
+    struct accepts_why why;
+    if (!accepts_all(llm->accepts, views, set, &why))
+        recipe_wrong(r, path, j, "at most %d %s, as the llm accepts (this set has %d)",
+            why.most, accepts_noun(why.kind, why.most), why.n);
 }
 
 static void read_sets(struct recipe_reader *r, const struct json *list, const char *path,
@@ -259,9 +271,8 @@ static void read_sets(struct recipe_reader *r, const struct json *list, const ch
         for (size_t k = 0; k < out->n_sets; k++)
             if (out->sets[k] == set)
                 recipe_wrong(r, sub, j, "each set of views once");
-        if (llm && llm->accepts[VIEW_IMAGE] >= 0 && count_images(r->recipe, set) > llm->accepts[VIEW_IMAGE])
-            recipe_wrong(
-                r, sub, j, "at most %d images, as the llm accepts", llm->accepts[VIEW_IMAGE]);
+        if (llm)
+            check_accepted(r, j, sub, llm, set);
         out->sets[out->n_sets++] = set;
     }
 }

@@ -28,6 +28,37 @@ INSERT INTO price_2 (price_id, llm_id, valid_from_ms, input_pusd, cache_read_pus
 DROP TABLE price;
 ALTER TABLE price_2 RENAME TO price;
 
+-- A view of kind video has a row a sampled frame, parts 0, 1, ... in time order; a view of
+-- any other kind has part 0 alone.
+CREATE TABLE scene_frame_2 (
+    scene_id    INTEGER NOT NULL REFERENCES scene,
+    view_id     INTEGER NOT NULL REFERENCES view,
+    at_ms       INTEGER NOT NULL,
+    part        INTEGER NOT NULL DEFAULT 0 CHECK (part >= 0),
+    offset_ms   INTEGER NOT NULL DEFAULT 0 CHECK (offset_ms >= 0),
+    frame_id    INTEGER REFERENCES frame,
+    source      TEXT NOT NULL,
+    PRIMARY KEY (scene_id, at_ms, view_id, part)
+) STRICT, WITHOUT ROWID;
+INSERT INTO scene_frame_2 (scene_id, view_id, at_ms, frame_id, source)
+    SELECT scene_id, view_id, at_ms, frame_id, source FROM scene_frame;
+DROP TABLE scene_frame;
+ALTER TABLE scene_frame_2 RENAME TO scene_frame;
+CREATE INDEX scene_frame_frame ON scene_frame (frame_id);
+
+-- Text and sound have no size in pixels; sound has a length.
+ALTER TABLE frame ADD COLUMN duration_ms INTEGER;
+
+-- A picture that was made smaller for the limits of a server is a frame of its own.
+CREATE TABLE frame_fit (
+    frame_id    INTEGER NOT NULL REFERENCES frame,
+    max_px      INTEGER NOT NULL CHECK (max_px >= 0),
+    max_bytes   INTEGER NOT NULL CHECK (max_bytes >= 0),
+    fitted_id   INTEGER NOT NULL REFERENCES frame (frame_id),
+    PRIMARY KEY (frame_id, max_px, max_bytes)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX frame_fit_fitted ON frame_fit (fitted_id);
+
 -- One run of a verb that sent something.
 CREATE TABLE run (
     run_id      INTEGER PRIMARY KEY,

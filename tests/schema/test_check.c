@@ -106,6 +106,23 @@ static void each_damage_is_named(void **state)
             "call 1" },
         { "DELETE FROM scene_frame WHERE view_id = 1", "a frame row for every view",
             "call 1" },
+        { "INSERT INTO scene_frame (scene_id, view_id, at_ms, part, offset_ms, source) "
+          "SELECT scene_id, view_id, at_ms, 2, 500, 'x' FROM scene_frame WHERE view_id = "
+          "1",
+            "parts of a video are numbered", "ms, part 2" },
+        { "INSERT INTO scene_frame (scene_id, view_id, at_ms, part, offset_ms, source) "
+          "SELECT scene_id, view_id, at_ms, 1, 0, 'x' FROM scene_frame WHERE view_id = 1",
+            "parts of a video are numbered", "ms, part 1" },
+        { "INSERT INTO scene_frame (scene_id, view_id, at_ms, part, offset_ms, source) "
+          "SELECT scene_id, view_id, at_ms, 1, 500, 'x' FROM scene_frame WHERE view_id = "
+          "1",
+            "has one frame an instant", "scene 1" },
+        { "UPDATE frame SET media_type = 'text/plain'", "of the kind of its view",
+            "text/plain" },
+        { "INSERT INTO frame_fit VALUES (1, 1, 0, 1)", "within the limits that it was",
+            "frame 1, made smaller as frame 1" },
+        { "INSERT INTO frame_fit VALUES (1, 0, 1, 1)", "within the limits that it was",
+            "frame 1, made smaller as frame 1" },
         { "UPDATE call SET eligible = '[[\"gpt\",1,0.5]]' WHERE call_id = 1",
             "add up to 1", "call 1" },
         { "UPDATE call SET eligible = '[[\"gpt\",0,1]]' WHERE call_id = 1",

@@ -26,6 +26,18 @@ static void set_no_options(struct llm *llm)
     llm->options = json_new_object();
 }
 
+static void set_limits(struct llm *llm)
+{
+    llm->max_image_px = 512;
+    llm->max_image_bytes = 60000;
+}
+
+static void set_resizing(struct llm *llm)
+{
+    set_limits(llm);
+    llm->resizes_images = 1;
+}
+
 static char *facts_of(const struct llm *llm)
 {
     struct json *facts = NULL;
@@ -78,10 +90,42 @@ static void test_identity(void **state)
     store_fixture_close(&f);
 }
 
+/* Refusing changes no answer, resizing may. */
+static void test_limits_of_pictures(void **state)
+{
+    (void)state;
+    static const char refusing[] =
+        "{\"endpoint\":\"test\",\"model\":\"model-of-refusing\","
+        "\"parameters\":{\"max_tokens\":100},\"protocol\":\"openai-chat\"}";
+    static const char resizing[] =
+        "{\"endpoint\":\"test\",\"images\":{\"image_bytes\":60000,\"image_px\":512,"
+        "\"too_large\":\"resize\"},\"model\":\"model-of-resizing\","
+        "\"parameters\":{\"max_tokens\":100},\"protocol\":\"openai-chat\"}";
+    struct store_fixture f;
+    struct llm *llms = NULL;
+    size_t n = 0;
+    store_fixture_open(&f, "keep");
+    store_fixture_llm(&f, "refusing", "http://127.0.0.1:1", set_limits);
+    store_fixture_llm(&f, "resizing", "http://127.0.0.1:1", set_resizing);
+    store_fixture_reopen(&f);
+    assert_int_equal(llm_load_all(f.store, 0, &llms, &n, NULL), OK);
+    assert_int_equal(n, 2);
+    expect_identity(&llms[0], refusing);
+    expect_identity(&llms[1], resizing);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(llms[i].max_image_px, 512);
+        assert_int_equal(llms[i].max_image_bytes, 60000);
+        assert_int_equal(llms[i].resizes_images, i == 1);
+    }
+    llm_free_all(llms, n);
+    store_fixture_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_limits_of_pictures),
     };
     return cmocka_run_group_tests_name("llm", tests, NULL, NULL);
 }

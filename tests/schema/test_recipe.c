@@ -357,6 +357,75 @@ static void test_script_instead_of_samples(void **state)
     free(text);
 }
 
+/* Views of every kind, and what an llm accepts of them. */
+static void test_kinds_of_views(void **state)
+{
+    (void)state;
+    char *text = with(small, "\"kind\": \"image\"", "\"kind\": \"video\"");
+    struct recipe *r = good(text);
+    assert_int_equal(r->views[0].kind, VIEW_VIDEO);
+    assert_int_equal(r->views[0].clip_frames, 4);
+    assert_true(r->views[0].clip_every_s == 1);
+    assert_true(r->frames.audio_s == 10);
+    assert_int_equal(r->llms[0].max_image_px, 0);
+    assert_int_equal(r->llms[0].max_image_bytes, 0);
+    assert_false(r->llms[0].resizes_images);
+    recipe_free(r);
+    free(text);
+
+    text = with(small, "\"kind\": \"image\"",
+        "\"kind\": \"video\", \"clip\": {\"frames\": 16, \"every_s\": 0.25}");
+    char *limited = with(text, "{\"image\": 1}",
+        "{\"image\": 16, \"image_px\": 1568, \"image_bytes\": 100000, "
+        "\"too_large\": \"resize\"}");
+    r = good(limited);
+    const struct llm *phi = &r->llms[0];
+    assert_int_equal(r->views[0].clip_frames, 16);
+    assert_true(r->views[0].clip_every_s == 0.25);
+    assert_int_equal(phi->max_image_px, 1568);
+    assert_int_equal(phi->max_image_bytes, 100000);
+    assert_true(phi->resizes_images);
+    recipe_free(r);
+    free(limited);
+    free(text);
+}
+
+/* The sets that are listed for an llm hold no more than it accepts. */
+static void test_sets_are_accepted(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *kind, *accepts, *found;
+    } cases[] = {
+        { "image", "\"image\": 1", NULL },
+        { "image", "\"image\": 0", "expected at most 0 images" },
+        { "video", "\"image\": 4", NULL },
+        { "video", "\"image\": 3",
+            "expected at most 3 images, as the llm accepts (this "
+            "set has 4), found \"head\"" },
+        { "video", "\"video\": 0", "expected at most 0 videos" },
+        { "text", "\"image\": 0", NULL },
+        { "audio", "\"image\": 9", "expected at most 0 audio views" },
+        { "audio", "\"audio\": 1", NULL },
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char kind[40], accepts[40];
+        snprintf(kind, sizeof kind, "\"kind\": \"%s\"", cases[i].kind);
+        snprintf(accepts, sizeof accepts, "{%s}", cases[i].accepts);
+        char *text =
+            with_all(small, "\"kind\": \"image\"", kind, "{\"image\": 1}", accepts, NULL);
+        if (cases[i].found) {
+            char *list = bad(text);
+            expect(list, "actions.phi[1]");
+            expect(list, cases[i].found);
+            free(list);
+        } else {
+            recipe_free(good(text));
+        }
+        free(text);
+    }
+}
+
 /* ---- mistakes ---- */
 
 static void test_one_mistake_each(void **state)
@@ -371,7 +440,15 @@ static void test_one_mistake_each(void **state)
         { "\"name\": \"small\"", "\"name\": \"s\", \"licence\": 3", ":1: licence: " },
         { "\"privacy\": 2", "\"privacy\": -1", ":2: views[0].privacy: expected" },
         { "\"privacy\": 2", "\"privacy\": 1.5", ":2: views[0].privacy: expected" },
-        { "\"kind\": \"image\"", "\"kind\": \"video\"", ":2: views[0].kind: expected" },
+        { "\"kind\": \"image\"", "\"kind\": \"film\"", ":2: views[0].kind: expected" },
+        { "\"kind\": \"image\"", "\"kind\": \"image\", \"clip\": {}",
+            ":2: views[0].clip: expected no \"clip\"" },
+        { "\"kind\": \"image\"", "\"kind\": \"video\", \"clip\": {\"frames\": 17}",
+            ":2: views[0].clip.frames: expected" },
+        { "\"kind\": \"image\"", "\"kind\": \"video\", \"clip\": {\"every_s\": 0}",
+            ":2: views[0].clip.every_s: expected" },
+        { "\"kind\": \"image\"", "\"kind\": \"video\", \"clip\": 3",
+            ":2: views[0].clip: expected an object" },
         { "\"head\"", "\"he+ad\"", ":2: views[0].name: expected" },
         { "\"privacy\": 2", "\"privasy\": 2", "did you mean \"privacy\"" },
         { "\"bench\"", "\"head\"", ":3: views[1].name: expected a name once" },
@@ -399,6 +476,12 @@ static void test_one_mistake_each(void **state)
         { "http://127", "http://me:pw@127", ":11: llms.phi.url: " },
         { "\"accepts\": {\"image\": 1}", "\"accepts\": {\"images\": 1}",
             "did you mean \"image\"" },
+        { "\"accepts\": {\"image\": 1}", "\"accepts\": {\"image_px\": 0}",
+            "llms.phi.accepts.image_px: expected" },
+        { "\"accepts\": {\"image\": 1}", "\"accepts\": {\"image_bytes\": 1}",
+            "llms.phi.accepts.image_bytes: expected" },
+        { "\"accepts\": {\"image\": 1}", "\"accepts\": {\"too_large\": \"cut\"}",
+            "llms.phi.accepts.too_large: expected" },
         { "\"device\"", "\"views\": \"all\", \"device\"", ":12: llms.phi.views: " },
         { "\"slots\": 4", "\"slots\": 0", ":15: llms.gpt.slots: " },
         { "\"slots\": 4", "\"slots\": 4, \"parameters\": []",
@@ -720,6 +803,8 @@ int main(void)
         cmocka_unit_test(test_days),
         cmocka_unit_test(test_terms_of_the_plan),
         cmocka_unit_test(test_script_instead_of_samples),
+        cmocka_unit_test(test_kinds_of_views),
+        cmocka_unit_test(test_sets_are_accepted),
         cmocka_unit_test(test_one_mistake_each),
         cmocka_unit_test(test_all_mistakes_at_once),
         cmocka_unit_test(test_not_json),

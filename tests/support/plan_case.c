@@ -114,7 +114,9 @@ void plan_add_scene(int id, const char *name, const char *tags, int n_views)
         plan_sql(text);
         free(text);
         text = text_format(
-            "INSERT INTO scene_frame VALUES (%d, %d, 0, %d, 'f')", id, v, 10 * id + v);
+            "INSERT INTO scene_frame (scene_id, view_id, at_ms, frame_id, source)"
+            " VALUES (%d, %d, 0, %d, 'f')",
+            id, v, 10 * id + v);
         plan_sql(text);
         free(text);
     }

@@ -474,8 +474,9 @@ static void test_contact_sheet(void **state)
 
     // A second instant of the first scene is a row of its own, between the two.
     assert_int_equal(store_run(p->store, &p->err,
-                         "INSERT INTO scene_frame SELECT scene_id, view_id, 1500, "
-                         "frame_id, source FROM scene_frame WHERE scene_id = ?",
+                         "INSERT INTO scene_frame (scene_id, view_id, at_ms, frame_id, "
+                         "source) SELECT scene_id, view_id, 1500, frame_id, source "
+                         "FROM scene_frame WHERE scene_id = ?",
                          "i", ids[0]),
         OK);
     assert_int_equal(contact_sheet_write(p->store, ids, 2, path, &rows, &p->err), OK);

@@ -208,7 +208,7 @@ enum status bedrock_parse(
     reading_begin(&r, wire, out);
     r.may_end_unmarked = 1;
     // The first byte of a frame's length is 0; no JSON begins so.
-    int is_stream = wire->http_status < 400 && wire->len && !wire->body[0];
+    int is_stream = reading_may_stream(wire) && !wire->body[0];
     enum status s =
         is_stream ? read_frames(&r, err) : reading_document(&r, take_document, err);
     return reading_finish(&r, "x-amzn-requestid", s, err);

@@ -110,7 +110,7 @@ static enum status read_lines(struct reading *r, struct error *err)
 static int is_stream(const struct wire_answer *wire)
 {
     char type[100];
-    if (wire->http_status >= 400 || !wire->len)
+    if (!reading_may_stream(wire))
         return 0;
     if (wire_header(wire->headers, "content-type", type, sizeof type) &&
         strstr(type, "ndjson"))

@@ -97,9 +97,7 @@ static void read_usage(struct reading *r, const struct json *root)
         reading_count(json_get(in, "cache_write_tokens"), 0),
         reading_count(json_get(usage, "completion_tokens"), TOKENS_UNKNOWN),
         reading_count(json_get(out, "reasoning_tokens"), 0));
-    double cost = json_number(json_get(usage, "cost"), -1); // OpenRouter
-    if (cost >= 0)
-        r->a->provider_cost_usd = cost;
+    r->a->provider_cost_usd = reading_cost_usd(json_get(usage, "cost")); // OpenRouter
 }
 
 /* ---- choices -------------------------------------------------------------------- */

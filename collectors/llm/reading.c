@@ -2,6 +2,7 @@
 #include "collectors/llm/reading.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -12,6 +13,9 @@
 #define MAX_TOKENS 1000000000 /* no answer has more: such a count is nonsense */
 #define MAX_QUOTED 400        /* bytes of a body that an error message quotes */
 #define MAX_ID 200
+#define MAX_USAGE 1000   /* members of a usage object; no provider has a tenth of it */
+#define MAX_COST_USD 1e6 /* no answer costs more: such a cost is nonsense */
+#define MAX_LOCATION 300 /* bytes of an address that an error message repeats */
 
 /* ---- pieces --------------------------------------------------------------------- */
 
@@ -24,6 +28,7 @@ void reading_keep(struct reading *r, char **slot, const char *s)
         r->no_memory = 1;
         return;
     }
+    json_join_halves(copy);
     free(*slot);
     *slot = copy;
 }
@@ -35,7 +40,9 @@ struct json *reading_usage(struct reading *r, const struct json *usage)
     if (!r->usage)
         r->usage = json_new_object();
     r->no_memory |= !r->usage;
-    for (const struct json *j = json_first(usage); j; j = json_next(j))
+    int n = 0;
+    for (const struct json *j = json_first(usage); j && n < MAX_USAGE;
+         j = json_next(j), n++)
         if (!json_is_null(j) || !json_get(r->usage, json_key(j)))
             r->no_memory |= !json_set_copy(r->usage, json_key(j), j);
     return r->usage;
@@ -84,6 +91,12 @@ int64_t reading_count(const struct json *j, int64_t absent)
     return n < 0 || n > MAX_TOKENS ? TOKENS_UNKNOWN : n;
 }
 
+double reading_cost_usd(const struct json *j)
+{
+    double usd = json_number(j, -1);
+    return usd >= 0 && usd <= MAX_COST_USD ? usd : (double)NAN;
+}
+
 /* whole minus parts; unknown where they contradict each other. */
 static int64_t rest_of(int64_t whole, int64_t part_a, int64_t part_b)
 {
@@ -114,6 +127,8 @@ static char *readable(const char *s, size_t len, size_t max)
     char *copy = text_copy_n(s, n);
     if (!copy)
         return NULL;
+    json_join_halves(copy);
+    n = strnlen(copy, n);
     for (size_t i = 0; i < n; i++)
         if ((unsigned char)copy[i] < 0x20 || copy[i] == 0x7f)
             copy[i] = ' ';
@@ -216,6 +231,76 @@ void reading_error(struct reading *r, int inside, const char *code, const char *
     free(clean);
 }
 
+/* ---- what is no answer ---------------------------------------------------------- */
+
+/* The name of the compression whose first bytes a body has; NULL = none. */
+static const char *compression_of(const struct wire_answer *wire)
+{
+    static const struct {
+        const char *bytes;
+        size_t n;
+        const char *name;
+    } magics[] = { { "\x1f\x8b", 2, "gzip" }, { "\x28\xb5\x2f\xfd", 4, "zstd" },
+        { "\x78\x01", 2, "zlib" }, { "\x78\x9c", 2, "zlib" }, { "\x78\xda", 2, "zlib" } };
+    for (size_t i = 0; i < COUNT_OF(magics); i++)
+        if (wire->len >= magics[i].n && !memcmp(wire->body, magics[i].bytes, magics[i].n))
+            return magics[i].name;
+    return NULL;
+}
+
+static int is_redirect(const struct wire_answer *wire)
+{
+    return wire->http_status >= 300 && wire->http_status < 400;
+}
+
+static void fail_plainly(struct reading *r, enum failure failure, char *words)
+{
+    r->a->failure = failure;
+    free(r->a->error);
+    r->a->error = words;
+    r->no_memory |= !words;
+}
+
+/* A query is not repeated: some servers put a token into it. */
+static void fail_redirect(struct reading *r)
+{
+    char value[MAX_LOCATION];
+    const char *to = wire_header(r->wire->headers, "location", value, sizeof value);
+    size_t n = to ? strcspn(to, "?#") : 0;
+    if (!n) {
+        fail_plainly(r, FAILURE_REQUEST,
+            text_format("the server answers HTTP %d without an address: is the llm's "
+                        "\"url\" that of an API?",
+                r->wire->http_status));
+        return;
+    }
+    char *clean = readable(to, n, n);
+    r->no_memory |= !clean;
+    fail_plainly(r, FAILURE_REQUEST,
+        text_format(
+            "the server redirects to %s%s (HTTP %d), and no redirect is followed: "
+            "if the API is there, put that address into the llm's \"url\"",
+            clean ? clean : "", to[n] ? "?..." : "", r->wire->http_status));
+    free(clean);
+}
+
+static void fail_compressed(struct reading *r, const char *name)
+{
+    enum failure failure = protocol_failure_of_status(r->wire->http_status);
+    fail_plainly(r, failure != FAILURE_NONE ? failure : FAILURE_MALFORMED,
+        text_format(
+            "the body is compressed (%s), but nothing compressed was asked for and "
+            "no Content-Encoding says so: the server, or a proxy before it, has "
+            "to be mended",
+            name));
+}
+
+int reading_may_stream(const struct wire_answer *wire)
+{
+    return wire->len && wire->http_status >= 200 && wire->http_status < 300 &&
+           !compression_of(wire);
+}
+
 /* ---- whole and streamed --------------------------------------------------------- */
 
 void reading_begin(struct reading *r, const struct wire_answer *wire, struct answer *out)
@@ -231,9 +316,16 @@ enum status reading_document(struct reading *r, reading_take *take, struct error
     const struct wire_answer *wire = r->wire;
     struct json *root = NULL;
     struct error why = ERROR_INIT;
+    const char *compression = compression_of(wire);
     r->is_document = 1;
-    enum status s =
-        json_parse(wire->body ? wire->body : "", wire->len, "answer", 0, &root, &why);
+    if (is_redirect(wire))
+        fail_redirect(r);
+    else if (compression)
+        fail_compressed(r, compression);
+    if (r->a->failure != FAILURE_NONE)
+        return OK;
+    enum status s = json_parse(
+        wire->body ? wire->body : "", wire->len, "answer", JSON_MEND, &root, &why);
     if (s == E_NOMEM)
         return error_set(err, s, "%s", why.msg);
     if (s == OK)
@@ -255,7 +347,7 @@ int reading_event(struct reading *r, reading_take *take, const char *event,
     const char *data, size_t len, size_t end)
 {
     struct json *j = NULL;
-    enum status s = json_parse(data, len, "event", 0, &j, NULL);
+    enum status s = json_parse(data, len, "event", JSON_MEND, &j, NULL);
     if (s != OK) {
         r->no_memory |= s == E_NOMEM;
         r->is_malformed |= s != E_NOMEM;
@@ -336,6 +428,7 @@ static void make_answer(struct reading *r)
     if (is_refusal)
         a->stop = STOP_REFUSAL;
     a->text = text_copy(buffer_str(is_refusal ? &r->refusal : &r->text));
+    json_join_halves(a->text);
     r->no_memory |= !a->text;
 }
 
@@ -364,8 +457,8 @@ enum status reading_run(const struct wire_answer *wire, reading_take *take,
     struct reading r;
     reading_begin(&r, wire, out);
     r.may_end_unmarked = may_end_unmarked;
-    int is_stream = wire->http_status < 400 && wire->http_status != 0 &&
-                    !looks_like_document(wire->body, wire->len);
+    int is_stream =
+        reading_may_stream(wire) && !looks_like_document(wire->body, wire->len);
     enum status s = is_stream ? read_sse(&r, take, err) : reading_document(&r, take, err);
     return reading_finish(&r, id_header, s, err);
 }

@@ -2,7 +2,8 @@
  * counts, and the answer that is put together from them.
  *
  * A parser gives its protocol's meaning of one JSON document (a whole answer, or an
- * event of a stream); broken JSON, missing ends, ceilings and memory are seen to here. */
+ * event of a stream); broken JSON, missing ends, ceilings and memory are seen to here, and
+ * so are redirects, compressed bodies and characters that a stream cut in two. */
 #ifndef COLLECTORS_LLM_READING_H
 #define COLLECTORS_LLM_READING_H
 
@@ -44,6 +45,9 @@ int reading_event(struct reading *r, reading_take *take, const char *event,
     const char *data, size_t len, size_t end);
 MUST_CHECK enum status reading_document(
     struct reading *r, reading_take *take, struct error *err);
+/* False where a body is none of a stream whatever its bytes: under a status that is not
+ * 2xx, and where it is compressed.  reading_document() says what it is. */
+int reading_may_stream(const struct wire_answer *wire);
 /* The checks behind a stream's last event. */
 void reading_end_stream(struct reading *r);
 /* Makes the answer of what was read and frees the rest; s is what reading gave. */
@@ -67,12 +71,15 @@ void reading_fail(struct reading *r, enum failure failure, const char *what);
 void reading_error(struct reading *r, int inside, const char *code, const char *type,
     const char *message);
 
-/* Take over the members of a usage object that are not null; returns r->usage, NULL
- * where nothing was counted yet.  It becomes the answer's usage. */
+/* Take over the members (the first thousand) of a usage object that are not null; returns
+ * r->usage, NULL where nothing was counted yet.  It becomes the answer's usage. */
 struct json *reading_usage(struct reading *r, const struct json *usage);
 
 /* A count; absent where it is not there, TOKENS_UNKNOWN where it is nonsense. */
 int64_t reading_count(const struct json *j, int64_t absent);
+
+/* A cost that the server reports, in USD; NAN where it is none or nonsense. */
+double reading_cost_usd(const struct json *j);
 
 /* The five disjoint counts out of totals: input_total holds read and write, output_total
  * holds reasoning.  Parts that do not fit into their whole make the rest unknown. */

@@ -5,11 +5,13 @@
 #include "m4a1/base/json.h"
 
 #include <cjson/cJSON.h>
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "m4a1/base/files.h"
+#include "m4a1/base/json_escape.h"
 #include "m4a1/base/json_text.h"
 #include "m4a1/base/text.h"
 
@@ -44,15 +46,21 @@ static enum status check_text(
     if (nul)
         return error_at(err, name, text, (size_t)(nul - text), "a NUL byte");
     size_t valid = text_utf8_valid(text, len);
-    if (valid < len)
-        return error_at(err, name, text, valid, "not UTF-8");
-    for (const char *p = memchr(text, '\\', len); p;) {
-        if (text + len - p >= 6 && memcmp(p, "\\u0000", 6) == 0)
-            return error_at(err, name, text, (size_t)(p - text), "an escaped NUL");
-        size_t step = text + len - p > 1 ? 2 : 1; /* over the escaped character */
-        p = memchr(p + step, '\\', len - (size_t)(p - text) - step);
+    return valid < len ? error_at(err, name, text, valid, "not UTF-8") : OK;
+}
+
+static enum status check_escapes(
+    const char *text, size_t len, const char *name, struct error *err)
+{
+    size_t at = 0;
+    switch (json_escape_check(text, len, &at)) {
+    case JSON_ESCAPE_BROKEN:
+        return error_at(err, name, text, at, "\\u without four digits behind it");
+    case JSON_ESCAPE_NUL: return error_at(err, name, text, at, "an escaped NUL");
+    case JSON_ESCAPE_HALF:
+        return error_at(err, name, text, at, "half of a surrogate pair");
+    default: return OK;
     }
-    return OK;
 }
 
 static int is_space(char c)
@@ -60,26 +68,52 @@ static int is_space(char c)
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-/* The first thing below c that JSON or the flags forbid, or NULL. */
-static const char *check_items(const cJSON *c, unsigned flags)
+static int compare_keys(const void *a, const void *b)
 {
-    if (cJSON_IsNumber(c) && !isfinite(c->valuedouble))
-        return "a number out of range";
-    for (const cJSON *child = c->child; child; child = child->next) {
-        if ((flags & JSON_UNIQUE_KEYS) && cJSON_IsObject(c) &&
-            cJSON_GetObjectItemCaseSensitive(c, child->string) != child)
-            return "the same key twice in one object";
-        const char *wrong = check_items(child, flags);
-        if (wrong)
-            return wrong;
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Sorted, since an object may have tens of thousands of members. */
+static enum status check_keys(const cJSON *object, const char **wrong, struct error *err)
+{
+    size_t n = 0, n_children = (size_t)cJSON_GetArraySize(object);
+    if (n_children < 2)
+        return OK;
+    const char **keys = malloc(n_children * sizeof *keys);
+    if (!keys)
+        return error_nomem(err, n_children * sizeof *keys);
+    for (const cJSON *child = object->child; child; child = child->next)
+        keys[n++] = child->string;
+    qsort(keys, n, sizeof *keys, compare_keys);
+    for (size_t i = 1; i < n && !*wrong; i++)
+        if (!strcmp(keys[i - 1], keys[i]))
+            *wrong = "the same key twice in one object";
+    free(keys);
+    return OK;
+}
+
+/* Sets *wrong to the first thing below c that JSON or the flags forbid. */
+static enum status check_items(
+    cJSON *c, unsigned flags, const char **wrong, struct error *err)
+{
+    enum status s = OK;
+    if (cJSON_IsNumber(c) && !isfinite(c->valuedouble)) {
+        if (flags & JSON_MEND)
+            c->valuedouble = c->valuedouble < 0 ? -DBL_MAX : DBL_MAX;
+        else
+            *wrong = "a number out of range";
     }
-    return NULL;
+    if ((flags & JSON_UNIQUE_KEYS) && cJSON_IsObject(c))
+        s = check_keys(c, wrong, err);
+    for (cJSON *child = c->child; child && !*wrong && !s; child = child->next)
+        s = check_items(child, flags, wrong, err);
+    return s;
 }
 
 static enum status parse_clean(const char *text, size_t len, const char *name,
     unsigned flags, struct json **out, struct error *err)
 {
-    const char *end = NULL;
+    const char *end = NULL, *wrong = NULL;
     cJSON *root = cJSON_ParseWithLengthOpts(text, len, &end, 0);
     size_t at = end ? (size_t)(end - text) : 0;
     if (!root)
@@ -90,8 +124,9 @@ static enum status parse_clean(const char *text, size_t len, const char *name,
     enum status s = OK;
     if (at < len)
         s = error_at(err, name, text, at, "text behind the JSON value");
-    const char *wrong = s ? NULL : check_items(root, flags);
-    if (wrong)
+    if (!s)
+        s = check_items(root, flags, &wrong, err);
+    if (!s && wrong)
         s = error_set(err, E_DATA, "%s: %s", name, wrong);
     if (s)
         cJSON_Delete(root);
@@ -100,19 +135,36 @@ static enum status parse_clean(const char *text, size_t len, const char *name,
     return s;
 }
 
+/* True where the text has what JSON_MEND is for. */
+static int needs_mending(const char *text, size_t len)
+{
+    size_t at = 0;
+    enum json_escape found = json_escape_check(text, len, &at);
+    return found == JSON_ESCAPE_NUL || found == JSON_ESCAPE_HALF;
+}
+
 enum status json_parse(const char *text, size_t len, const char *name, unsigned flags,
     struct json **out, struct error *err)
 {
     *out = NULL;
+    char *copy = NULL;
     enum status s = check_text(text, len, name, err);
-    if (s || !(flags & JSON_COMMENTS))
-        return s ? s : parse_clean(text, len, name, flags, out, err);
-    char *blanked = text_copy_n(text, len);
-    if (!blanked)
-        return error_nomem(err, len);
-    json_blank_comments(blanked, len);
-    s = parse_clean(blanked, len, name, flags, out, err);
-    free(blanked);
+    int mends = !s && (flags & JSON_MEND) && needs_mending(text, len);
+    if (!s && (mends || (flags & JSON_COMMENTS))) {
+        copy = text_copy_n(text, len);
+        if (!copy)
+            return error_nomem(err, len);
+        text = copy;
+    }
+    if (copy && (flags & JSON_COMMENTS))
+        json_blank_comments(copy, len);
+    if (mends)
+        len = json_escape_mend(copy, len);
+    if (!s)
+        s = check_escapes(text, len, name, err);
+    if (!s)
+        s = parse_clean(text, len, name, flags, out, err);
+    free(copy);
     return s;
 }
 

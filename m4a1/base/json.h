@@ -1,7 +1,7 @@
 /* json.h - JSON values over cJSON, strict at the edges.
  *
- * Parsing refuses what cJSON lets through: NUL bytes, broken UTF-8, text behind the
- * value, non-finite numbers.  Printing gives each double the shortest form that reads
+ * Parsing refuses what cJSON lets through: NUL bytes, broken UTF-8 and escapes, text behind
+ * the value, non-finite numbers.  Printing gives each double the shortest form that reads
  * back bit-equal, since cJSON 1.7.15 shortens some.  A value belongs to the document
  * it hangs in; only a root is freed.  Readers accept NULL (a missing member), so
  * chains like json_text(json_get(o, "a"), "") need no checks in between. */
@@ -18,7 +18,15 @@ struct json; /* one value: null, boolean, number, string, array or object */
 enum json_flags {
     JSON_COMMENTS = 1 << 0,    /* blank C and C++ comments in place, keeping lines */
     JSON_UNIQUE_KEYS = 1 << 1, /* a key twice in one object is an error */
+    JSON_MEND = 1 << 2,        /* take what others wrote carelessly; see below */
 };
+
+/* With JSON_MEND a \u0000 becomes U+FFFD, a number out of range the largest there is, and
+ * half of a surrogate pair three bytes that are no UTF-8, because its other half may stand
+ * in another document (an emoji that a stream cut in two).  Put the texts together, then
+ * join: pairs become their character, and a half without its other one becomes U+FFFD.
+ * Every text and every printed value has to pass through here before it is stored. */
+void json_join_halves(char *s); /* NULL is fine; the text does not get longer */
 
 /* Parse len bytes.  name (a file, "response body") starts every message, followed by
  * line and column: "recipe.jsonc:12:8: ...".  Returns OK, E_DATA or E_NOMEM. */

@@ -1,8 +1,10 @@
 /* JSON: what is refused, what survives a round trip bit for bit, and where things stand. */
+#include <float.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -33,6 +35,10 @@ static void refuses_with_line_and_column(void **state)
         { "\"\xed\xa0\x80\"", 0, "t.json:1:2: not UTF-8" },
         { "\"a\0b\"", 5, "t.json:1:3: a NUL byte" },
         { "\"a\\u0000b\"", 0, "t.json:1:3: an escaped NUL" },
+        { "\"a\\u00zzb\"", 0, "t.json:1:3: \\u without four digits behind it" },
+        { "\"a\\u12", 0, "t.json:1:3: \\u without four digits behind it" },
+        { "[\n\"\\ud83d!\"]", 0, "t.json:2:2: half of a surrogate pair" },
+        { "\"\\ude00\"", 0, "t.json:1:2: half of a surrogate pair" },
         { "[1e999]", 0, "t.json: a number out of range" },
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -51,6 +57,71 @@ static void an_escaped_backslash_is_no_escaped_nul(void **state)
     struct json *j;
     assert_int_equal(parse("\"\\\\u0000\"", 0, &j, NULL), OK);
     assert_string_equal(json_text(j, ""), "\\u0000");
+    json_free(j);
+}
+
+/* Parse as JSON_MEND says, join, compare. */
+static void expect_mended(const char *text, const char *expected)
+{
+    struct json *j;
+    assert_int_equal(parse(text, JSON_MEND, &j, NULL), OK);
+    char *joined = text_copy(json_text(j, NULL));
+    json_join_halves(joined);
+    assert_string_equal(joined, expected);
+    assert_int_equal(text_utf8_valid(joined, strlen(joined)), strlen(joined));
+    free(joined);
+    json_free(j);
+}
+
+static void careless_texts_are_mended_on_request(void **state)
+{
+    (void)state;
+    expect_mended("\"a\\u0000b\"", "a\xEF\xBF\xBD"
+                                   "b");
+    expect_mended("\"\\ud83d\\ude00\"", "\xF0\x9F\x98\x80");
+    expect_mended("\"\\udbff\\udfff\"", "\xF4\x8F\xBF\xBF");
+    expect_mended("\"\\ud800\\udc00\"", "\xF0\x90\x80\x80");
+    expect_mended("\"a\\ud83d\"", "a\xEF\xBF\xBD");
+    expect_mended("\"\\\\ud83d\"", "\\ud83d");
+    expect_mended("\"\\\\\\ud83d\"", "\\\xEF\xBF\xBD");
+    expect_mended("\"\\ude00\\ud83d\\ud83d\"", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");
+    json_join_halves(NULL);
+    struct json *j;
+    assert_int_equal(parse("[1e999,-1e999]", JSON_MEND, &j, NULL), OK);
+    assert_true(json_number(json_at(j, 0), 0) == DBL_MAX);
+    assert_true(json_number(json_at(j, 1), 0) == -DBL_MAX);
+    json_free(j);
+    // All else stays an error.
+    assert_int_equal(parse("\"\\uzzzz\"", JSON_MEND, &j, NULL), E_DATA);
+    assert_int_equal(parse("\"\\ud83d", JSON_MEND, &j, NULL), E_DATA);
+    assert_int_equal(parse("\"\\ud8", JSON_MEND, &j, NULL), E_DATA);
+    assert_int_equal(parse("\"\xed\xa0\xbd\"", JSON_MEND, &j, NULL), E_DATA);
+}
+
+/* Texts that were put together from pieces. */
+static void halves_are_joined_where_they_meet(void **state)
+{
+    (void)state;
+    struct json *j;
+    char joined[32];
+    assert_int_equal(parse("[\"x\\ud83d\",\"\\ude00y\"]", JSON_MEND, &j, NULL), OK);
+    snprintf(joined, sizeof joined, "%s%s", json_text(json_at(j, 0), ""),
+        json_text(json_at(j, 1), ""));
+    json_free(j);
+    json_join_halves(joined);
+    assert_string_equal(joined, "x\xF0\x9F\x98\x80y");
+    char plain[] = "\xED\x9F\xBF \xED"; // the last character before the halves; a cut one
+    json_join_halves(plain);
+    assert_string_equal(plain, "\xED\x9F\xBF \xED");
+}
+
+/* A comment may say what it likes. */
+static void escapes_in_comments_are_no_matter(void **state)
+{
+    (void)state;
+    struct json *j;
+    assert_int_equal(
+        parse("[1] // C:\\users \\ud83d \\u0000", JSON_COMMENTS, &j, NULL), OK);
     json_free(j);
 }
 
@@ -77,6 +148,14 @@ static void doubled_keys_are_refused_on_request(void **state)
         parse("{\"a\":[{\"b\":1,\"b\":2}]}", JSON_UNIQUE_KEYS, &j, NULL), E_DATA);
     assert_int_equal(parse("{\"a\":[{\"b\":1,\"b\":2}]}", 0, &j, NULL), OK);
     json_free(j);
+    // 100,000 keys take no longer than they have to.
+    struct buffer many;
+    buffer_init(&many, 4u << 20);
+    for (int i = 0; i < 100000; i++)
+        buffer_printf(&many, "%s\"key %d\":0", i ? "," : "{", i);
+    buffer_add_str(&many, ",\"key 7\":0}");
+    assert_int_equal(parse(buffer_str(&many), JSON_UNIQUE_KEYS, &j, NULL), E_DATA);
+    buffer_release(&many);
 }
 
 static void every_double_reads_back_bit_equal(void **state)
@@ -174,6 +253,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuses_with_line_and_column),
         cmocka_unit_test(an_escaped_backslash_is_no_escaped_nul),
+        cmocka_unit_test(careless_texts_are_mended_on_request),
+        cmocka_unit_test(halves_are_joined_where_they_meet),
+        cmocka_unit_test(escapes_in_comments_are_no_matter),
         cmocka_unit_test(comments_keep_their_lines),
         cmocka_unit_test(doubled_keys_are_refused_on_request),
         cmocka_unit_test(every_double_reads_back_bit_equal),

@@ -148,7 +148,7 @@ int engine_is_laden(const struct engine *e)
 void engine_drop_body(struct engine *e, struct job *job)
 {
     atomic_fetch_sub(&e->n_body_bytes, (long long)job->body.len);
-    buffer_release(&job->body);
+    body_release(&job->body);
 }
 
 /* A call that waits for its answer needs its images no more, so a thousand of them hold
@@ -158,7 +158,6 @@ static void on_uploaded(struct exchange *ex)
     struct job *job = ex->arg;
     struct engine *e = job->owner;
     engine_drop_body(e, job);
-    ex->body = NULL;
     pthread_mutex_lock(&e->lock);
     if (e->is_awaited && !engine_is_laden(e)) {
         e->is_awaited = 0;
@@ -180,8 +179,7 @@ void engine_hand_over(struct engine *e)
         ex->token = job->is_simulated ? SIMULATOR_TOKEN : NULL;
         ex->extra = lane->headers;
         ex->body_sha256 = job->request_sha256;
-        ex->body = buffer_str(&job->body);
-        ex->len = job->body.len;
+        ex->body = &job->body;
         ex->is_fresh = job->is_fresh;
         ex->timeout_ns = engine_seconds_ns(job->llm->timeout_s);
         ex->connect_timeout_ns = engine_seconds_ns(e->o->connect_timeout_s);

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,8 +19,9 @@ struct frame {
     char *media_type;
     unsigned char *bytes; /* the frame; freed once it is encoded */
     size_t n_bytes;
-    char *base64; /* NULL until somebody asked */
-    size_t n_base64;
+    char *encoded; /* a data URL; NULL until somebody asked */
+    size_t n_encoded;
+    size_t n_prefix;             /* what stands before its base64 */
     struct frame *older, *newer; /* in the cache's list; its thread only */
 };
 
@@ -37,6 +39,11 @@ enum status frame_cache_new(size_t max_bytes, struct frame_cache **out, struct e
     return OK;
 }
 
+void frame_hold(struct frame *frame)
+{
+    atomic_fetch_add(&frame->n_refs, 1);
+}
+
 void frame_release(struct frame *frame)
 {
     if (!frame || atomic_fetch_sub(&frame->n_refs, 1) != 1)
@@ -44,7 +51,7 @@ void frame_release(struct frame *frame)
     pthread_mutex_destroy(&frame->lock);
     free(frame->media_type);
     free(frame->bytes);
-    free(frame->base64);
+    free(frame->encoded);
     free(frame);
 }
 
@@ -148,7 +155,7 @@ enum status frame_cache_get(struct frame_cache *cache, struct store *store,
     put_first(cache, frame);
     while (cache->n_bytes > cache->max_bytes && cache->oldest != frame)
         drop_oldest(cache);
-    atomic_fetch_add(&frame->n_refs, 1);
+    frame_hold(frame);
     *out = frame;
     return OK;
 }
@@ -173,25 +180,35 @@ int64_t frame_height_px(const struct frame *frame)
     return frame->height_px;
 }
 
-enum status frame_base64(
-    struct frame *frame, const char **text, size_t *len, struct error *err)
+/* The lock is held. */
+static enum status encode(struct frame *frame, struct error *err)
 {
-    enum status s = OK;
+    size_t n_prefix = strlen("data:") + strlen(frame->media_type) + strlen(";base64,");
+    size_t size = n_prefix + base64_size(frame->n_bytes);
+    frame->encoded = malloc(size);
+    if (!frame->encoded)
+        return error_nomem(err, size);
+    snprintf(frame->encoded, size, "data:%s;base64,", frame->media_type);
+    base64_encode(frame->bytes, frame->n_bytes, frame->encoded + n_prefix);
+    frame->n_prefix = n_prefix;
+    frame->n_encoded = size - 1;
+    free(frame->bytes);
+    frame->bytes = NULL;
+    return OK;
+}
+
+enum status frame_encoded(struct frame *frame, int is_data_url, const char **text,
+    size_t *len, struct error *err)
+{
+    *text = NULL;
+    *len = 0;
     pthread_mutex_lock(&frame->lock);
-    if (!frame->base64) {
-        size_t size = base64_size(frame->n_bytes);
-        frame->base64 = malloc(size);
-        if (frame->base64) {
-            base64_encode(frame->bytes, frame->n_bytes, frame->base64);
-            frame->n_base64 = size - 1;
-            free(frame->bytes);
-            frame->bytes = NULL;
-        } else {
-            s = error_nomem(err, size);
-        }
+    enum status s = frame->encoded ? OK : encode(frame, err);
+    if (s == OK) {
+        size_t n_skipped = is_data_url ? 0 : frame->n_prefix;
+        *text = frame->encoded + n_skipped;
+        *len = frame->n_encoded - n_skipped;
     }
-    *text = frame->base64;
-    *len = frame->n_base64;
     pthread_mutex_unlock(&frame->lock);
     return s;
 }

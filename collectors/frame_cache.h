@@ -24,6 +24,7 @@ void frame_cache_free(struct frame_cache *cache); /* NULL is fine */
 MUST_CHECK enum status frame_cache_get(struct frame_cache *cache, struct store *store,
     int64_t frame_id, struct frame **out, struct error *err);
 
+void frame_hold(struct frame *image);    /* one reference more */
 void frame_release(struct frame *image); /* NULL is fine */
 
 const char *frame_sha256(const struct frame *image); /* of the frame's bytes, hex */
@@ -31,8 +32,9 @@ const char *frame_media_type(const struct frame *image);
 int64_t frame_width_px(const struct frame *image);
 int64_t frame_height_px(const struct frame *image);
 
-/* Base64 of the frame's bytes, encoded by the first caller; lives as long as the image. */
-MUST_CHECK enum status frame_base64(
-    struct frame *image, const char **text, size_t *len, struct error *err);
+/* Base64 of the frame's bytes, behind "data:TYPE;base64," where it is to be a data URL;
+ * encoded by the first caller, lives as long as the image. */
+MUST_CHECK enum status frame_encoded(struct frame *image, int is_data_url,
+    const char **text, size_t *len, struct error *err);
 
 #endif

@@ -14,9 +14,9 @@ struct job *job_new(void)
     struct job *job = calloc(1, sizeof *job);
     if (!job)
         return NULL;
-    buffer_init(&job->body, JOB_MAX_BODY);
-    buffer_init(&job->packed_request, JOB_MAX_BODY);
-    buffer_init(&job->packed_received, JOB_MAX_BODY);
+    body_init(&job->body);
+    buffer_init(&job->packed_request, BODY_MAX);
+    buffer_init(&job->packed_received, BODY_MAX);
     buffer_init(&job->exchange.headers, EXCHANGE_MAX_HEADERS);
     buffer_init(&job->exchange.received, EXCHANGE_MAX_BODY);
     answer_init(&job->answer);
@@ -28,7 +28,7 @@ void job_free(struct job *job)
     if (!job)
         return;
     dialogue_free(job->dialogue);
-    buffer_release(&job->body);
+    body_release(&job->body);
     buffer_release(&job->packed_request);
     buffer_release(&job->packed_received);
     exchange_release(&job->exchange);
@@ -38,19 +38,16 @@ void job_free(struct job *job)
 
 void job_render(struct job *job)
 {
-    struct buffer stored;
-    buffer_init(&stored, JOB_MAX_BODY);
     job->max_input_tokens =
         dialogue_max_input_tokens(job->dialogue, job->llm->image_tokens);
     job->max_output_tokens = job->protocol->max_output_tokens(job->llm);
     enum status s =
-        job->protocol->render(job->llm, job->dialogue, &job->body, &stored, &job->failed);
+        job->protocol->render(job->llm, job->dialogue, &job->body, &job->failed);
     if (s == OK)
-        s = payload_pack(
-            buffer_str(&stored), stored.len, &job->packed_request, &job->failed);
+        s = payload_pack(buffer_str(&job->body.text), job->body.text.len,
+            &job->packed_request, &job->failed);
     if (s == OK)
-        hash_hex(buffer_str(&job->body), job->body.len, job->request_sha256);
-    buffer_release(&stored);
+        s = body_hash(&job->body, job->request_sha256, &job->failed);
     dialogue_free(job->dialogue);
     job->dialogue = NULL;
 }

@@ -30,7 +30,8 @@ struct job {
 
     /* rendered */
     struct dialogue *dialogue; /* freed once rendered */
-    struct buffer body, packed_request;
+    struct body body;
+    struct buffer packed_request;
     char request_sha256[HASH_HEX];               /* of the body as sent */
     int64_t max_input_tokens, max_output_tokens; /* the bounds a reservation is made of */
     struct error failed;                         /* it could not be rendered or read */
@@ -50,8 +51,6 @@ struct job {
     struct buffer packed_received;
     int is_read, is_marked; /* the answer says that it is simulated */
 };
-
-#define JOB_MAX_BODY (64u << 20)
 
 struct job *job_new(void); /* NULL when out of memory */
 void job_free(struct job *job);

@@ -68,8 +68,8 @@ static enum status set_headers(struct curl_slist **list, const char *url,
         return error_nomem(err, sizeof type);
     if (!key)
         return OK;
-    struct key_request request = { body ? "POST" : "GET", url, "", body ? body : "",
-        body ? strlen(body) : 0, NULL, clock_wall_ms() };
+    struct key_request request = { body ? "POST" : "GET", url, "", NULL,
+        clock_wall_ms() };
     struct buffer lines;
     buffer_init(&lines, MAX_LINES);
     enum status s = key_lines(key, NULL, &request, &lines, err);

@@ -27,8 +27,6 @@ struct key_variable {
 struct key_request {
     const char *method, *url;
     const char *headers; /* lines "Name: value\n" that are sent beside the signature */
-    const char *body;
-    size_t len;
     const char *body_sha256; /* HASH_HEX digits of the body */
     int64_t wall_ms;         /* now */
 };

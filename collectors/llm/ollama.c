@@ -138,40 +138,30 @@ static enum status render_stored(const struct llm *llm, const struct dialogue *d
 /* An element of a list of images can look like a text of the dialogue, so the list is
  * found first: inside a JSON string its quotes would be escaped. */
 static enum status put_images_in(
-    const struct dialogue *d, const char *stored, struct buffer *body, struct error *err)
+    const struct dialogue *d, struct body *body, struct error *err)
 {
-    const char *rest = stored;
+    const char *text = buffer_str(&body->text), *rest = text;
+    enum status s = OK;
     for (size_t i = 0; i < d->n_messages; i++) {
         const struct dialogue_message *m = &d->messages[i];
         const char *before = "\"images\":[\"";
-        for (size_t k = 0; k < m->n_parts; k++) {
-            const char *text = NULL, *found = NULL;
-            size_t len = 0;
+        for (size_t k = 0; s == OK && k < m->n_parts; k++) {
             if (!m->parts[k].frame)
                 continue;
-            if (!(found = strstr(rest, before)))
-                return error_set(err, E_DATA, "an image got lost in a request");
-            enum status s = frame_base64(m->parts[k].frame, &text, &len, err);
-            if (s != OK)
-                return s;
-            found += strlen(before);
-            buffer_add(body, rest, (size_t)(found - rest));
-            buffer_add(body, text, len);
-            rest = found + strlen("sha256:") + HASH_HEX - 1;
+            const char *found = strstr(rest, before);
+            rest = found ? found + strlen(before) : rest;
+            s = body_add_frame(body, (size_t)(rest - text), m->parts[k].frame, 0, err);
             before = "\",\"";
         }
     }
-    buffer_add_str(body, rest);
-    return buffer_status(body, "request body", err);
+    return s == OK ? body_close(body, err) : s;
 }
 
 static enum status render(const struct llm *llm, const struct dialogue *dialogue,
-    struct buffer *body, struct buffer *stored, struct error *err)
+    struct body *body, struct error *err)
 {
-    enum status s = render_stored(llm, dialogue, stored, err);
-    if (s == OK)
-        s = put_images_in(dialogue, buffer_str(stored), body, err);
-    return s;
+    enum status s = render_stored(llm, dialogue, &body->text, err);
+    return s == OK ? put_images_in(dialogue, body, err) : s;
 }
 
 const struct protocol protocol_ollama = {

@@ -115,12 +115,11 @@ static enum status render_stored(const struct llm *llm, const struct dialogue *d
 static const struct frame_form image_form = { "{\"url\":\"", 1 };
 
 enum status openai_chat_render(const struct llm *llm, const struct dialogue *dialogue,
-    struct buffer *body, struct buffer *stored, struct error *err)
+    struct body *body, struct error *err)
 {
-    enum status s = render_stored(llm, dialogue, stored, err);
+    enum status s = render_stored(llm, dialogue, &body->text, err);
     if (s == OK)
-        s = protocol_put_frames(
-            dialogue, buffer_str(stored), &image_form, NULL, body, err);
+        s = protocol_put_frames(dialogue, &image_form, NULL, body, err);
     return s;
 }
 

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "collectors/dialogue.h"
+#include "collectors/llm/body.h"
 #include "collectors/llm/key.h"
 #include "m4a1/base/buffer.h"
 #include "m4a1/base/error.h"
@@ -123,10 +124,10 @@ struct protocol {
     int64_t (*max_output_tokens)(const struct llm *llm);
     const char *max_tokens_key; /* the parameter that sets this bound, for messages */
 
-    /* The request.  body is what is sent; stored the same with every image replaced by
-     * "sha256:" and its hash. */
+    /* The request, into a body that is empty: its text with "sha256:" and a hash for every
+     * frame, then the frames (protocol_put_frames). */
     enum status (*render)(const struct llm *llm, const struct dialogue *dialogue,
-        struct buffer *body, struct buffer *stored, struct error *err);
+        struct body *body, struct error *err);
 
     /* What came back, whole or stream (seen from the bytes).  Only running out of
      * memory is a failure here; all else is an answer or a failure in *out. */
@@ -179,11 +180,11 @@ struct frame_form {
     int is_data_url;
 };
 
-/* Copy a rendered body and put the frames in, in the order of the dialogue: what stands
- * for one is the before of its form, "sha256:", its hash and a quote.  audio is NULL
+/* Put the frames into a body whose text is written, in the order of the dialogue: what
+ * stands for one is the before of its form, "sha256:", its hash and a quote.  audio is NULL
  * where the protocol has none; E_DATA where the dialogue holds some all the same. */
-MUST_CHECK enum status protocol_put_frames(const struct dialogue *d, const char *stored,
-    const struct frame_form *image, const struct frame_form *audio, struct buffer *body,
+MUST_CHECK enum status protocol_put_frames(const struct dialogue *d,
+    const struct frame_form *image, const struct frame_form *audio, struct body *body,
     struct error *err);
 
 /* What a plain HTTP status stands for; FAILURE_NONE below 400. */

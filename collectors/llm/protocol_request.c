@@ -207,28 +207,14 @@ int protocol_set_frame(struct json *object, const char *key, const struct frame 
     return ok;
 }
 
-static enum status add_image(
-    struct frame *image, int is_data_url, struct buffer *body, struct error *err)
-{
-    const char *text = NULL;
-    size_t len = 0;
-    enum status s = frame_base64(image, &text, &len, err);
-    if (s != OK)
-        return s;
-    if (is_data_url)
-        buffer_printf(body, "data:%s;base64,", frame_media_type(image));
-    buffer_add(body, text, len);
-    return OK;
-}
-
-/* Copies up to the mark of one frame and puts the frame there; rest goes behind it. */
-static enum status put_frame(struct frame *image, const struct frame_form *form,
-    const char **rest, struct buffer *body, struct error *err)
+/* The next frame, behind rest, which moves behind the frame's mark. */
+static enum status put_frame(struct frame *frame, const struct frame_form *form,
+    const char **rest, struct body *body, struct error *err)
 {
     if (!form)
         return error_set(err, E_DATA, "this protocol carries no frames of type %s",
-            frame_media_type(image));
-    char *mark = text_format("%ssha256:%s\"", form->before, frame_sha256(image));
+            frame_media_type(frame));
+    char *mark = text_format("%ssha256:%s\"", form->before, frame_sha256(frame));
     if (!mark)
         return error_nomem(err, HASH_HEX);
     const char *found = strstr(*rest, mark);
@@ -236,18 +222,15 @@ static enum status put_frame(struct frame *image, const struct frame_form *form,
     free(mark);
     if (!found)
         return error_set(err, E_DATA, "an image got lost in a request");
-    buffer_add(body, *rest, (size_t)(found - *rest));
-    buffer_add_str(body, form->before);
-    enum status s = add_image(image, form->is_data_url, body, err);
     *rest = found + n_mark - 1; // the closing quote comes with the rest
-    return s;
+    size_t at = (size_t)(found - buffer_str(&body->text)) + strlen(form->before);
+    return body_add_frame(body, at, frame, form->is_data_url, err);
 }
 
-enum status protocol_put_frames(const struct dialogue *d, const char *stored,
-    const struct frame_form *image, const struct frame_form *audio, struct buffer *body,
-    struct error *err)
+enum status protocol_put_frames(const struct dialogue *d, const struct frame_form *image,
+    const struct frame_form *audio, struct body *body, struct error *err)
 {
-    const char *rest = stored;
+    const char *rest = buffer_str(&body->text);
     for (size_t i = 0; i < d->n_messages; i++) {
         const struct dialogue_message *m = &d->messages[i];
         for (size_t k = 0; k < m->n_parts; k++) {
@@ -260,6 +243,5 @@ enum status protocol_put_frames(const struct dialogue *d, const char *stored,
                 return s;
         }
     }
-    buffer_add_str(body, rest);
-    return buffer_status(body, "request body", err);
+    return body_close(body, err);
 }

@@ -25,8 +25,9 @@ struct transfer {
     CURL *easy;
     struct curl_slist *headers;
     struct transfer *next, *previous;
-    size_t n_uploaded;
-    int n_sent; /* times the request was about to go out */
+    struct body_place place; /* up to which the body was taken */
+    size_t n_left;           /* behind it; 0 = all is taken, and the body may be gone */
+    int n_sent;              /* times the request was about to go out */
     int is_too_large;
 };
 
@@ -76,12 +77,11 @@ static size_t on_upload(char *to, size_t size, size_t n, void *arg)
 {
     struct transfer *t = arg;
     struct exchange *ex = t->ex;
-    size_t left = ex->len - t->n_uploaded, take = size * n < left ? size * n : left;
-    if (!take) // all is taken, and the body may be gone
+    if (!t->n_left)
         return 0;
-    memcpy(to, ex->body + t->n_uploaded, take);
-    t->n_uploaded += take;
-    if (t->n_uploaded == ex->len && !ex->uploaded_mono_ns) {
+    size_t take = body_read(ex->body, &t->place, to, size * n);
+    t->n_left -= take;
+    if (!t->n_left) {
         ex->uploaded_mono_ns = clock_mono_ns();
         if (ex->uploaded)
             ex->uploaded(ex);
@@ -166,8 +166,8 @@ static int add_lines(struct transfer *t, const char *lines)
 static enum status add_key(struct transfer *t, struct error *err)
 {
     const struct exchange *ex = t->ex;
-    struct key_request request = { "POST", ex->url, ex->extra ? ex->extra : "", ex->body,
-        ex->len, ex->body_sha256, clock_wall_ms() };
+    struct key_request request = { "POST", ex->url, ex->extra ? ex->extra : "",
+        ex->body_sha256, clock_wall_ms() };
     struct buffer lines;
     buffer_init(&lines, EXCHANGE_MAX_HEADERS);
     enum status s = key_lines(&ex->key, ex->token, &request, &lines, err);
@@ -204,7 +204,7 @@ static void set_options(struct transfer *t)
     curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(e, CURLOPT_USERAGENT, "m4a1/" M4A1_VERSION);
     curl_easy_setopt(e, CURLOPT_POST, 1L);
-    curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)ex->len);
+    curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)t->n_left);
     curl_easy_setopt(e, CURLOPT_HTTPHEADER, t->headers);
     curl_easy_setopt(e, CURLOPT_BUFFERSIZE, CURL_BUFFER_BYTES);
     curl_easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE, CURL_BUFFER_BYTES);
@@ -300,6 +300,7 @@ static void start_transfer(struct transport *tr, struct exchange *ex)
         return;
     }
     t->ex = ex;
+    t->n_left = ex->body->len;
     t->easy = curl_easy_init();
     enum status s = t->easy ? set_headers(t, &err) : error_nomem(&err, sizeof *t);
     if (s == OK) {

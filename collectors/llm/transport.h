@@ -12,6 +12,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include "collectors/llm/body.h"
 #include "collectors/llm/key.h"
 #include "m4a1/base/buffer.h"
 #include "m4a1/base/error.h"
@@ -42,8 +43,7 @@ struct exchange {
     struct key_use key;
     const char *token; /* sent in place of the key; no secret; NULL = the key */
     const char *extra; /* further lines "Name: value\n"; NULL = none */
-    const char *body;
-    size_t len;
+    const struct body *body;
     const char *body_sha256; /* for signatures; NULL where nothing is signed */
     int is_fresh;            /* over a new connection, never one that was kept alive */
     int64_t timeout_ns, connect_timeout_ns;

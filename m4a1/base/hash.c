@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/sha.h>
+#include <stdlib.h>
 #include <string.h>
 
 void hash_bytes(const void *data, size_t len, uint8_t out[HASH_BYTES])
@@ -27,6 +28,37 @@ void hash_hex(const void *data, size_t len, char out[HASH_HEX])
     uint8_t hash[HASH_BYTES];
     hash_bytes(data, len, hash);
     hash_digits(hash, out);
+}
+
+struct hash_run {
+    EVP_MD_CTX *md;
+    int ok;
+};
+
+enum status hash_begin(struct hash_run **out, struct error *err)
+{
+    struct hash_run *run = calloc(1, sizeof *run);
+    *out = run;
+    if (!run)
+        return error_nomem(err, sizeof *run);
+    run->md = EVP_MD_CTX_new();
+    run->ok = run->md && EVP_DigestInit_ex(run->md, EVP_sha256(), NULL);
+    return OK;
+}
+
+void hash_more(struct hash_run *run, const void *data, size_t len)
+{
+    run->ok = run->ok && EVP_DigestUpdate(run->md, data, len);
+}
+
+enum status hash_end_hex(struct hash_run *run, char out[HASH_HEX], struct error *err)
+{
+    uint8_t hash[HASH_BYTES] = { 0 };
+    int ok = run->ok && EVP_DigestFinal_ex(run->md, hash, NULL);
+    EVP_MD_CTX_free(run->md);
+    free(run);
+    hash_digits(hash, out);
+    return ok ? OK : error_nomem(err, HASH_BYTES);
 }
 
 enum status hash_hmac(const void *key, size_t n_key, const void *data, size_t len,

@@ -12,6 +12,13 @@
 void hash_bytes(const void *data, size_t len, uint8_t out[HASH_BYTES]);
 void hash_hex(const void *data, size_t len, char out[HASH_HEX]);
 
+/* The hash of bytes that lie in several places: begin, more, end (which frees). */
+struct hash_run;
+MUST_CHECK enum status hash_begin(struct hash_run **out, struct error *err);
+void hash_more(struct hash_run *run, const void *data, size_t len);
+MUST_CHECK enum status hash_end_hex(
+    struct hash_run *run, char out[HASH_HEX], struct error *err);
+
 /* HMAC-SHA256 (RFC 2104); a key may have any length below 2 GiB. */
 MUST_CHECK enum status hash_hmac(const void *key, size_t n_key, const void *data,
     size_t len, uint8_t out[HASH_BYTES], struct error *err);

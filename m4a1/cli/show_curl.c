@@ -75,9 +75,7 @@ static enum status add_image(struct store *store, struct frame_cache *cache,
         return s;
     s = frame_cache_get(cache, store, frame_id, &image, err);
     if (!s)
-        s = frame_base64(image, &text, &len, err);
-    if (!s && is_data_url)
-        buffer_printf(out, "data:%s;base64,", frame_media_type(image));
+        s = frame_encoded(image, is_data_url, &text, &len, err);
     if (!s)
         buffer_add(out, text, len);
     frame_release(image);

@@ -177,10 +177,10 @@ static void test_cache(void **state)
     size_t len = 0;
     assert_int_equal(frame_cache_new(10, &small, NULL), OK);
     assert_int_equal(frame_cache_get(small, f.store, 1, &a, NULL), OK);
-    assert_int_equal(frame_base64(a, &text, &len, NULL), OK);
+    assert_int_equal(frame_encoded(a, 0, &text, &len, NULL), OK);
     assert_int_equal(frame_cache_get(small, f.store, 1, &again, NULL), OK);
     assert_ptr_equal(a, again);
-    assert_int_equal(frame_base64(again, &same, &len, NULL), OK);
+    assert_int_equal(frame_encoded(again, 0, &same, &len, NULL), OK);
     assert_ptr_equal(text, same);
     assert_int_equal(frame_cache_get(small, f.store, 2, &b, NULL), OK);
     frame_cache_free(small);

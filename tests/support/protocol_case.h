@@ -14,6 +14,9 @@ struct wire_row {
     const char *says; /* part of the answer's error */
 };
 
+/* The bytes of a body as sent; out is filled anew, for buffer_release(). */
+void protocol_flatten(const struct body *body, struct buffer *out);
+
 /* Read a body of len bytes; a is released before and filled anew. */
 void protocol_read(const struct protocol *p, struct answer *a, int http_status,
     const char *headers, const char *body, size_t len, int is_complete);

@@ -267,7 +267,7 @@ static void test_address(void **state)
 static void expect_lines(const struct llm *llm, const char *token, const char *expected)
 {
     struct key_use use = bedrock_key(llm);
-    struct key_request request = { "POST", "https://h/model/a%3A0/converse", "", "{}", 2,
+    struct key_request request = { "POST", "https://h/model/a%3A0/converse", "",
         "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
         INT64_C(1440938160000) };
     struct error err = ERROR_INIT;

@@ -81,17 +81,15 @@ static int speak(struct raw_connection *c, const struct raw_request *request, vo
 /* One call from the llm to the answer, as the collector makes it. */
 static void ask(const struct llm *llm, const struct dialogue *d, const char *base)
 {
-    struct buffer body, stored;
-    buffer_init(&body, 1 << 20);
-    buffer_init(&stored, 1 << 20);
+    struct body body;
+    body_init(&body);
     assert_int_equal(protocol_check(p, llm, NULL), OK);
-    assert_int_equal(p->render(llm, d, &body, &stored, NULL), OK);
+    assert_int_equal(p->render(llm, d, &body, NULL), OK);
     char *url = protocol_url(p, llm, base), *headers = protocol_headers(p, llm);
     struct exchange ex = { .url = url,
         .extra = headers,
         .key = protocol_key(p, llm),
-        .body = buffer_str(&body),
-        .len = body.len,
+        .body = &body,
         .timeout_ns = INT64_C(5000000000),
         .connect_timeout_ns = INT64_C(2000000000),
         .done = on_done };
@@ -109,8 +107,7 @@ static void ask(const struct llm *llm, const struct dialogue *d, const char *bas
     answer_release(&a);
     assert_int_equal(p->parse(&wire, &a, NULL), OK);
     exchange_release(&ex);
-    buffer_release(&body);
-    buffer_release(&stored);
+    body_release(&body);
     free(url);
     free(headers);
 }
@@ -122,7 +119,7 @@ static void test_server(void **state)
     struct raw_server *server = raw_server_start(speak, &seen);
     struct dialogue_part part = { .text = (char *)"What is it?" };
     struct dialogue_message message = { 0, &part, 1 };
-    struct dialogue d = { (char *)"Be brief.", &message, 1 };
+    struct dialogue d = { .system_prompt = (char *)"Be brief.", .messages = &message, .n_messages = 1 };
     struct llm llm = { .name = (char *)"nymph",
         .model = (char *)"narcissus",
         .key_env = (char *)"M4A1_TEST_KEY",

@@ -47,7 +47,7 @@ static int set_variables(void **state)
 static void expect_lines(
     const struct key_use *use, const char *token, const char *sent, const char *shown)
 {
-    struct key_request request = { "POST", "http://x/y", "", "{}", 2, "abc", 0 };
+    struct key_request request = { "POST", "http://x/y", "", "abc", 0 };
     struct buffer b;
     buffer_init(&b, 1000);
     assert_int_equal(key_lines(use, token, &request, &b, NULL), OK);

@@ -15,6 +15,7 @@
 #include "m4a1/base/json.h"
 #include "m4a1/base/text.h"
 #include "schema/query.h"
+#include "tests/support/protocol_case.h"
 #include "tests/support/store_fixture.h"
 
 static struct store_fixture f;
@@ -32,7 +33,8 @@ static int open_all(void **state)
             "INSERT INTO response (call_id, text) VALUES (?, 'A \"cup\".')", "i", call),
         OK);
     assert_int_equal(frame_cache_new(1 << 20, &cache, NULL), OK);
-    struct llm asked = { .accepts = { -1, -1, -1, 0 }, .system_prompt = (char *)"Be brief." };
+    struct llm asked = { .accepts = { -1, -1, -1, 0 },
+        .system_prompt = (char *)"Be brief." };
     return dialogue_build(f.store, cache, call + 1, &asked, &dialogue, NULL) != OK;
 }
 
@@ -157,7 +159,7 @@ static void expect_images(const char *body, const char *stored)
                 continue;
             const char *data = NULL;
             size_t len = 0;
-            assert_int_equal(frame_base64(m->parts[k].frame, &data, &len, NULL), OK);
+            assert_int_equal(frame_encoded(m->parts[k].frame, 0, &data, &len, NULL), OK);
             char *found = strstr(rest, data);
             assert_non_null(found);
             char *next = text_format("%.*ssha256:%s%s", (int)(found - rest), rest,
@@ -179,32 +181,33 @@ static void test_every_body(void **state)
     for (size_t i = 0; (p = protocol_at(i)); i++) {
         for (int stream = 0; stream <= 1; stream++) {
             struct llm llm = any_llm(p);
-            struct buffer body, stored;
+            struct body body;
+            struct buffer sent;
             struct error err = ERROR_INIT;
             llm.stream = stream;
-            buffer_init(&body, 1 << 20);
-            buffer_init(&stored, 1 << 20);
-            if (p->render(&llm, dialogue, &body, &stored, &err) != OK)
+            body_init(&body);
+            if (p->render(&llm, dialogue, &body, &err) != OK)
                 fail_msg("%s: %s", p->name, err.msg);
-            json_free(object(buffer_str(&body)));
-            expect_images(buffer_str(&body), buffer_str(&stored));
+            protocol_flatten(&body, &sent);
+            json_free(object(buffer_str(&sent)));
+            expect_images(buffer_str(&sent), buffer_str(&body.text));
             // The first turn's views, each behind its label, then what was said.
             static const char *const said[] = { "Be brief.", "View ", "View ",
                 "A \\\"cup\\\"." };
-            const char *at = strstr(buffer_str(&stored), said[0]);
+            const char *at = strstr(buffer_str(&body.text), said[0]);
             assert_non_null(at);
-            assert_int_equal(count_of(buffer_str(&stored), "View "), 2);
-            assert_int_equal(count_of(buffer_str(&stored), "sha256:"), 2);
+            assert_int_equal(count_of(buffer_str(&body.text), "View "), 2);
+            assert_int_equal(count_of(buffer_str(&body.text), "sha256:"), 2);
             if (text_equal(p->name, "bedrock-converse") || text_equal(p->name, "gemini"))
-                at = buffer_str(&stored); // whose system prompt may stand anywhere
+                at = buffer_str(&body.text); // whose system prompt may stand anywhere
             for (size_t k = 1; k < COUNT_OF(said); k++) {
                 at = strstr(at + 1, said[k]);
                 if (!at)
                     fail_msg("%s: no \"%s\" in its place: %s", p->name, said[k],
-                        buffer_str(&stored));
+                        buffer_str(&body.text));
             }
-            buffer_release(&body);
-            buffer_release(&stored);
+            body_release(&body);
+            buffer_release(&sent);
             free_llm(&llm);
         }
     }
@@ -232,11 +235,10 @@ struct body_case {
 static void expect_body(
     const struct protocol *p, struct llm llm, const struct body_case *c)
 {
-    struct buffer body, stored;
-    buffer_init(&body, 1 << 20);
-    buffer_init(&stored, 1 << 20);
+    struct body body;
+    body_init(&body);
     expect_ok(p, &llm);
-    assert_int_equal(p->render(&llm, dialogue, &body, &stored, NULL), OK);
+    assert_int_equal(p->render(&llm, dialogue, &body, NULL), OK);
     char *expected =
         text_format("%s{\"role\":\"user\",\"content\":["
                     "{\"type\":\"%s\",\"text\":\"View first_person:\"},%s,"
@@ -249,10 +251,9 @@ static void expect_body(
     for (size_t k = 0; k < m->n_parts; k++)
         if (m->parts[k].frame)
             expected = replaced(expected, "HASH", frame_sha256(m->parts[k].frame));
-    assert_string_equal(buffer_str(&stored), expected);
+    assert_string_equal(buffer_str(&body.text), expected);
     free(expected);
-    buffer_release(&body);
-    buffer_release(&stored);
+    body_release(&body);
     free_llm(&llm);
 }
 
@@ -353,16 +354,14 @@ static void test_empty_answer(void **state)
                          empty = { .text = (char *)"" };
     struct dialogue_message messages[] = { { 0, &question, 1 }, { 1, &empty, 1 },
         { 0, &question, 1 } };
-    struct dialogue d = { NULL, messages, 3 };
+    struct dialogue d = { .messages = messages, .n_messages = 3 };
     struct llm llm = make_llm("{\"max_tokens\":64}", NULL);
-    struct buffer body, stored;
-    buffer_init(&body, 10000);
-    buffer_init(&stored, 10000);
-    assert_int_equal(protocol_anthropic.render(&llm, &d, &body, &stored, NULL), OK);
-    assert_non_null(strstr(buffer_str(&body), PROTOCOL_NO_ANSWER));
-    assert_null(strstr(buffer_str(&body), "\"\""));
-    buffer_release(&body);
-    buffer_release(&stored);
+    struct body body;
+    body_init(&body);
+    assert_int_equal(protocol_anthropic.render(&llm, &d, &body, NULL), OK);
+    assert_non_null(strstr(buffer_str(&body.text), PROTOCOL_NO_ANSWER));
+    assert_null(strstr(buffer_str(&body.text), "\"\""));
+    body_release(&body);
     free_llm(&llm);
 }
 

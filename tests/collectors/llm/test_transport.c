@@ -22,6 +22,10 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static int n_done;
 
+/* A body that owns nothing. */
+static struct body_piece braces = { "{}", 2, NULL };
+static const struct body small = { .pieces = &braces, .n_pieces = 1, .len = 2 };
+
 static void on_done(struct exchange *ex)
 {
     (void)ex;
@@ -41,10 +45,8 @@ static void wait_for(int n)
 
 static void ask(struct transport *t, struct exchange *ex, const char *url)
 {
-    if (!ex->body) {
-        ex->body = "{}";
-        ex->len = 2;
-    }
+    if (!ex->body)
+        ex->body = &small;
     ex->url = url;
     ex->done = on_done;
     if (!ex->timeout_ns)
@@ -84,10 +86,13 @@ static void test_large_upload(void **state)
 {
     (void)state;
     size_t len = 8u << 20;
-    char *body = malloc(len);
-    memset(body, 'a', len);
-    body[len - 1] = 'z';
-    struct exchange ex = { .body = body, .len = len };
+    char *bytes = malloc(len);
+    memset(bytes, 'a', len);
+    bytes[len - 1] = 'z';
+    struct body_piece pieces[] = { { bytes, 5, NULL }, { bytes + 5, len - 6, NULL },
+        { bytes + len - 1, 1, NULL } };
+    struct body body = { .pieces = pieces, .n_pieces = COUNT_OF(pieces), .len = len };
+    struct exchange ex = { .body = &body };
     exchange(&ex, take_large, &len);
     assert_int_equal(ex.end, EXCHANGE_COMPLETE);
     assert_int_equal(ex.http_status, 200);
@@ -99,7 +104,7 @@ static void test_large_upload(void **state)
     assert_true(ex.first_byte_mono_ns - ex.uploaded_mono_ns >= 100 * MS);
     assert_true(ex.last_byte_mono_ns >= ex.first_byte_mono_ns);
     exchange_release(&ex);
-    free(body);
+    free(bytes);
 }
 
 /* ---- stamps of a slow stream ---------------------------------------------------- */

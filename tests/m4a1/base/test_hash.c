@@ -24,6 +24,23 @@ static void test_sha256(void **state)
         hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 }
 
+static void test_in_pieces(void **state)
+{
+    (void)state;
+    struct hash_run *run = NULL;
+    char whole[HASH_HEX], pieces[HASH_HEX];
+    const char *text = "a text of some length, to be hashed in pieces of all sizes";
+    size_t n = strlen(text);
+    hash_hex(text, n, whole);
+    for (size_t cut = 0; cut <= n; cut++) {
+        assert_int_equal(hash_begin(&run, NULL), OK);
+        hash_more(run, text, cut);
+        hash_more(run, text + cut, n - cut);
+        assert_int_equal(hash_end_hex(run, pieces, NULL), OK);
+        assert_string_equal(pieces, whole);
+    }
+}
+
 static void expect_hmac(
     const void *key, size_t n_key, const void *data, size_t len, const char *expected)
 {
@@ -85,6 +102,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sha256),
+        cmocka_unit_test(test_in_pieces),
         cmocka_unit_test(test_hmac),
         cmocka_unit_test(test_base64),
     };

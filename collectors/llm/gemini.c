@@ -145,6 +145,9 @@ const struct protocol protocol_gemini = {
     .path = "/v1beta/models/{model}:generateContent",
     .stream_path = "/v1beta/models/{model}:streamGenerateContent?alt=sse",
     .reserved = reserved,
+    .kinds = PROTOCOL_SEES_AND_HEARS,
+    .max_images = 900, // Gemini 3 Pro; 3,000 on 2.5
+    .max_image_bytes = 7000000,
     .key = key,
     .check = check,
     .max_output_tokens = max_output_tokens,

@@ -168,6 +168,7 @@ const struct protocol protocol_ollama = {
     .name = "ollama",
     .path = "/api/chat",
     .reserved = reserved,
+    .kinds = PROTOCOL_SEES,
     .check = check,
     .max_output_tokens = max_output_tokens,
     .max_tokens_key = "num_predict",

@@ -150,6 +150,7 @@ const struct protocol protocol_openai_chat = {
     .options = options,
     .n_options = COUNT_OF(options),
     .reserved = openai_chat_reserved,
+    .kinds = PROTOCOL_SEES_AND_HEARS,
     .has_cache_switch = is_llama_cpp,
     .check = openai_chat_check,
     .max_output_tokens = openai_chat_max_tokens,

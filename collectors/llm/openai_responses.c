@@ -94,6 +94,7 @@ const struct protocol protocol_openai_responses = {
     .options = options,
     .n_options = COUNT_OF(options),
     .reserved = reserved,
+    .kinds = PROTOCOL_SEES,
     .max_output_tokens = max_output_tokens,
     .max_tokens_key = "max_output_tokens",
     .render = render,

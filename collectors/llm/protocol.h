@@ -95,6 +95,10 @@ struct protocol_option {
 /* What "{model}" is in a path, and may be as .otherwise of an option. */
 #define PROTOCOL_MODEL "{model}"
 
+/* Text and pictures, and so videos as their frames; and sound beside them. */
+#define PROTOCOL_SEES (1u << VIEW_IMAGE | 1u << VIEW_VIDEO | 1u << VIEW_TEXT)
+#define PROTOCOL_SEES_AND_HEARS (PROTOCOL_SEES | 1u << VIEW_AUDIO)
+
 struct protocol {
     const char *name; /* as recipes say it */
 
@@ -108,6 +112,13 @@ struct protocol {
     const struct protocol_option *options;
     size_t n_options;
     const char *const *reserved; /* parameters that m4a1 sets itself; ends with NULL */
+
+    /* Bit k = views of kind k can be sent: PROTOCOL_SEES, or PROTOCOL_SEES_AND_HEARS. */
+    unsigned kinds;
+    /* What its servers are known to take at most, as published; 0 = none known.  Images a
+     * request, the longest side and the encoded bytes of one. */
+    int max_images, max_image_px;
+    int64_t max_image_bytes;
 
     /* Who proves how that it may ask.  NULL: the key as Authorization: Bearer. */
     struct key_use (*key)(const struct llm *llm);
@@ -144,7 +155,8 @@ const char *protocol_names(void);                       /* for messages: "a, b" 
 /* The i-th protocol of the table; NULL behind the last. */
 const struct protocol *protocol_at(size_t i);
 
-/* E_ARG where the llm's options or parameters cannot be sent; all mistakes name the key,
+/* E_ARG where the llm says that it accepts views of a kind that the protocol cannot carry,
+ * or where its options or parameters cannot be sent; all mistakes name the key,
  * and an unknown one the nearest that is known. */
 MUST_CHECK enum status protocol_check(
     const struct protocol *p, const struct llm *llm, struct error *err);

@@ -8,6 +8,7 @@
 
 #include "m4a1/base/json.h"
 #include "m4a1/base/text.h"
+#include "schema/accepts.h"
 
 #define MAX_URL 8192
 #define MAX_HEADERS 8192
@@ -97,10 +98,25 @@ enum status protocol_check_options(
     return OK;
 }
 
+static enum status check_kinds(
+    const struct protocol *p, const struct llm *llm, struct error *err)
+{
+    for (int kind = 0; kind < N_VIEW_KINDS; kind++)
+        if (llm->accepts[kind] && !(p->kinds >> kind & 1))
+            return error_set(err, E_ARG,
+                "llm \"%s\": the protocol %s carries no %s; set \"accepts\": {\"%s\": 0}",
+                llm->name, p->name,
+                kind == VIEW_AUDIO ? "audio" : accepts_noun((enum view_kind)kind, 0),
+                view_kind_names[kind]);
+    return OK;
+}
+
 enum status protocol_check(
     const struct protocol *p, const struct llm *llm, struct error *err)
 {
     enum status s = protocol_check_options(p, llm, err);
+    if (s == OK)
+        s = check_kinds(p, llm, err);
     if (s != OK)
         return s;
     for (size_t i = 0; p->reserved && p->reserved[i]; i++)

@@ -12,6 +12,7 @@
 
 #include "m4a1/base/text.h"
 #include "schema/query.h"
+#include "tests/support/kinds_case.h"
 #include "tests/support/store_fixture.h"
 
 static struct store_fixture f;
@@ -177,50 +178,16 @@ static void test_bounds(void **state)
     dialogue_free(d);
 }
 
-static void run(const char *sql)
-{
-    struct error err = ERROR_INIT;
-    if (store_run(f.store, &err, sql, "") != OK)
-        fail_msg("%s: %s", sql, err.msg);
-}
-
-/* View 1 becomes a clip of three frames, 2 a text, 3 sound. */
-static void use_kinds(void)
-{
-    run("UPDATE view SET kind = 'video' WHERE view_id = 1");
-    run("UPDATE view SET kind = 'text' WHERE view_id = 2");
-    run("UPDATE view SET kind = 'audio' WHERE view_id = 3");
-    run("INSERT INTO frame (frame_id, sha256, media_type, width_px, height_px, bytes,"
-        " duration_ms) VALUES (101, 'aa', 'text/plain', 0, 0, CAST('3 lux' AS BLOB), "
-        "NULL),"
-        " (102, 'bb', 'audio/wav', 0, 0, x'52494646', 2500), (103, 'cc', 'text/plain', "
-        "0, 0,"
-        " x'', NULL)");
-    run("INSERT INTO scene_frame (scene_id, view_id, at_ms, part, offset_ms, frame_id,"
-        " source) SELECT scene_id, 1, at_ms, p.value, p.value * 500, frame_id, 'clip'"
-        " FROM scene_frame, json_each('[1, 2]') p WHERE view_id = 1");
-    run("UPDATE scene_frame SET frame_id = 101 WHERE view_id = 2");
-    run("UPDATE scene_frame SET frame_id = 102 WHERE view_id = 3");
-}
-
-static void use_images(void)
-{
-    run("DELETE FROM scene_frame WHERE part > 0");
-    run("UPDATE scene_frame SET frame_id = view_id");
-    run("UPDATE view SET kind = 'image'");
-    run("DELETE FROM frame WHERE frame_id > 100");
-}
-
 #define CLIP                                                                             \
     "[View first_person, 3 frames, every 0.5 s:][At 0 s:][image][At 0.5 s:][image]"      \
     "[At 1 s:][image]"
-#define LOG "[View side:][3 lux]"
+#define LOG "[View side:][" KINDS_TEXT "]"
 #define MIC "[View front:][sound]"
 
 static void test_kinds(void **state)
 {
     (void)state;
-    use_kinds();
+    kinds_use(&f);
     int64_t call = store_fixture_session(&f, llm, 2, 7);
     expect_from(&hearing_llm, call, "U" CLIP LOG MIC "[What is \"here\"?]");
     answer(call, "Cups.");
@@ -232,11 +199,11 @@ static void test_kinds(void **state)
     const struct llm deaf = { .accepts = { -1, 0, 0, 0 } };
     expect_from(&deaf, call, "U[What is \"here\"?]");
     // Uneven steps are not told as even, and an empty text is told.
-    run("UPDATE scene_frame SET offset_ms = 1200 WHERE part = 2");
-    run("UPDATE scene_frame SET frame_id = 103 WHERE view_id = 2");
+    kinds_run(&f, "UPDATE scene_frame SET offset_ms = 1200 WHERE part = 2");
+    kinds_run(&f, "UPDATE scene_frame SET frame_id = 103 WHERE view_id = 2");
     expect(call, "U[View first_person, 3 frames:][At 0 s:][image][At 0.5 s:][image]"
                  "[At 1.2 s:][image][View side:][(empty)][What is \"here\"?]");
-    use_images();
+    kinds_undo(&f);
 }
 
 static void expect_too_many(int64_t call_id, int kind, int most, const char *why)
@@ -256,7 +223,7 @@ static void expect_too_many(int64_t call_id, int kind, int most, const char *why
 static void test_too_many(void **state)
 {
     (void)state;
-    use_kinds();
+    kinds_use(&f);
     int64_t call = store_fixture_session(&f, llm, 1, 7);
     expect_too_many(call, VIEW_IMAGE, 3, NULL);
     expect_too_many(call, VIEW_IMAGE, 2,
@@ -264,14 +231,14 @@ static void test_too_many(void **state)
     expect_too_many(call, VIEW_VIDEO, 1, NULL);
     expect_too_many(call, VIEW_AUDIO, 0,
         "llm x accepts 0 audio views, but with its history the call has 1: front");
-    use_images();
+    kinds_undo(&f);
 }
 
 /* Text counts by its bytes, sound by its seconds. */
 static void test_bounds_of_kinds(void **state)
 {
     (void)state;
-    use_kinds();
+    kinds_use(&f);
     int64_t call = store_fixture_session(&f, llm, 1, 0);
     int64_t with = store_fixture_session(&f, llm, 1, 6);
     struct dialogue *d = NULL;
@@ -280,10 +247,10 @@ static void test_bounds_of_kinds(void **state)
     dialogue_free(d);
     assert_int_equal(dialogue_build(f.store, cache, with, &hearing_llm, &d, NULL), OK);
     assert_int_equal(dialogue_n_images(d), 0);
-    int64_t labels = (int64_t)strlen("View side:3 luxView front:");
+    int64_t labels = (int64_t)strlen("View side:" KINDS_TEXT "View front:");
     assert_int_equal(dialogue_max_input_tokens(d, 100), text + labels + 3 * 32);
     dialogue_free(d);
-    use_images();
+    kinds_undo(&f);
 }
 
 /* Images outlive the cache that dropped them, and are encoded once. */

@@ -105,7 +105,9 @@ static void judge_server(struct engine *e, struct lane *lane, const struct job *
 {
     enum failure failure = job->answer.failure;
     int http_status = job->exchange.http_status;
-    if (failure == FAILURE_QUOTA || http_status == 401 || http_status == 404) {
+    int is_redirect = http_status >= 300 && http_status < 400;
+    if (failure == FAILURE_QUOTA || http_status == 401 || http_status == 404 ||
+        is_redirect) {
         // Every other call of this llm would fail the same way, and for good.
         if (!lane->is_refused)
             log_warn("llm %s: %s; its other calls are left for a later run",

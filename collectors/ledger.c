@@ -267,7 +267,7 @@ int64_t ledger_counted_pusd(const struct job *job, int64_t cost_pusd)
     if (cost_pusd >= 0)
         return cost_pusd;
     if (f != FAILURE_NONE && f != FAILURE_ABORTED &&
-        (job->exchange.http_status >= 400 || f == FAILURE_CONNECT))
+        (job->exchange.http_status >= 300 || f == FAILURE_CONNECT))
         return 0;
     return job->reserved_pusd > 0 ? job->reserved_pusd : 0;
 }

@@ -361,7 +361,8 @@ static void test_script_instead_of_samples(void **state)
 static void test_kinds_of_views(void **state)
 {
     (void)state;
-    char *text = with(small, "\"kind\": \"image\"", "\"kind\": \"video\"");
+    char *text = with_all(small, "\"kind\": \"image\"", "\"kind\": \"video\"",
+        "{\"image\": 1}", "{\"image\": 4}", NULL);
     struct recipe *r = good(text);
     assert_int_equal(r->views[0].kind, VIEW_VIDEO);
     assert_int_equal(r->views[0].clip_frames, 4);
@@ -507,7 +508,7 @@ static void test_one_mistake_each(void **state)
         { "[\"\", \"head\"]", "[\"\", \"head+\"]", ":19: actions.phi[1]: " },
         { "[\"\", \"head\"]", "[\"\", \"head+head\"]", ":19: actions.phi[1]: " },
         { "[\"\", \"head\"]", "[\"\", \"\"]", ":19: actions.phi[1]: " },
-        { "[\"\", \"head\"]", "[\"head+bench\"]", "at most 1 images" },
+        { "[\"\", \"head\"]", "[\"head+bench\"]", "at most 1 image," },
         { "[\"\", \"head\"]", "[]", ":19: actions.phi: " },
         { "\"*\"", "\"judge\"", "one of role \"judge\"" },
         { ", \"*\": \"all_subsets\"", "", "expected an entry for llm \"gpt\"" },

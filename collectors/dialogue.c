@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collectors/fit.h"
 #include "m4a1/base/json.h"
 #include "m4a1/base/text.h"
 #include "schema/accepts.h"
@@ -107,8 +108,12 @@ static enum status add_frame(const struct sight *sight, const struct shown *v, s
 {
     struct frame *frame = NULL;
     const char *wanted = v->kind == VIEW_AUDIO ? "audio/" : "image/";
-    enum status s =
-        frame_cache_get(sight->cache, sight->store, v->frames[i].frame_id, &frame, err);
+    int64_t frame_id = v->frames[i].frame_id;
+    enum status s = OK;
+    if (v->kind != VIEW_AUDIO)
+        s = fit_lookup(sight->store, sight->llm, frame_id, &frame_id, err);
+    if (s == OK)
+        s = frame_cache_get(sight->cache, sight->store, frame_id, &frame, err);
     if (s == OK && !text_starts(frame_media_type(frame), wanted)) {
         s = error_set(err, E_DATA, "view \"%s\" has a frame of type %s, not %s%s",
             v->name, frame_media_type(frame),

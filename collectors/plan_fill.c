@@ -52,8 +52,10 @@ static int affords(struct filling *f, int64_t calls, double usd)
 static double usd_of(const struct filling *f, size_t llm, uint32_t context,
     uint32_t added, double position)
 {
+    const struct plan_inputs *in = &f->p.in;
+    uint32_t shown = in->recipe->history.keep_images ? context | added : added;
     return estimate_usd_with_judges(f->model, llm,
-        estimate_n_images(&f->p.in, context, added), position, PROMPT_BYTES);
+        estimate_n_images(in, &in->llms[llm], shown), position, PROMPT_BYTES);
 }
 
 /* ---- what a call would fill ---- */

@@ -48,6 +48,7 @@ extern const char *const stop_names[6]; /* "other", "stop", "length", ... */
 struct answer {
     enum failure failure; /* else the rest is the answer */
     char *error;          /* of a failure: what the server said, for a person */
+    char *unfinished; /* of a failure: the text before it, to be searched for keys only */
 
     char *text;
     enum stop stop;

@@ -103,13 +103,27 @@ static int has_too_many(const struct place *p, const struct stored *stored)
     return p->part == source_n_parts(p->source) - 1 && stored->n_behind;
 }
 
+// A part that makes a stored clip longer changes what it shows.
+static enum status is_clip_there(struct writing *w, const struct place *p, int64_t *there)
+{
+    return store_int(w->store, 0, there, w->err,
+        "SELECT frame_id IS NOT NULL FROM scene_frame WHERE scene_id = ? AND at_ms = ?"
+        " AND view_id = ? AND part = 0 AND ? > 0",
+        "iiii", w->scene_id, p->at_ms, p->view_id, (int64_t)p->part);
+}
+
 static enum status compare(struct writing *w, const struct place *p)
 {
     struct stored stored;
+    int64_t is_longer = 0;
     enum status s = stored_frame(w, p, &stored);
     if (s || (is_as_stored(p, &stored) && !has_too_many(p, &stored)))
         return s;
-    if (!stored.sha256[0]) {
+    if (!stored.sha256[0])
+        s = is_clip_there(w, p, &is_longer);
+    if (s)
+        return s;
+    if (!stored.sha256[0] && !is_longer) {
         w->n_add++;
         return OK;
     }

@@ -658,6 +658,11 @@ static void test_clips(void **state)
     assert_int_equal(ingest(p, "scenes"), E_PARTIAL);
     assert_note(p, "a", "sessions use this scene, and two.mp4 would change");
     assert_int_equal(count(p, "SELECT max(offset_ms) FROM scene_frame"), 500);
+    use_kinds(p, "{\"longest_side\": 64, \"at_s\": [0, 0.5]}", "\"kind\": \"image\"",
+        "\"kind\": \"video\", \"clip\": {\"frames\": 3, \"every_s\": 0.5}");
+    assert_int_equal(ingest(p, "scenes"), E_PARTIAL);
+    assert_note(p, "a", "sessions use this scene, and two.mp4 would change");
+    assert_int_equal(count(p, "SELECT max(part) FROM scene_frame"), 1);
 }
 
 static void test_clips_at_the_end(void **state)

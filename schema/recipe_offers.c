@@ -255,9 +255,15 @@ static void check_accepted(struct recipe_reader *r, const struct json *j,
     for (size_t i = 0; i < r->recipe->n_views; i++)
         views[i] = recipe_accepts_view(r->recipe, i);
     struct accepts_why why;
-    if (!accepts_all(llm->accepts, views, set, &why))
-        recipe_wrong(r, path, j, "at most %d %s, as the llm accepts (this set has %d)",
-            why.most, accepts_noun(why.kind, why.most), why.n);
+    if (accepts_all(llm->accepts, views, set, &why))
+        return;
+    struct buffer names;
+    buffer_init(&names, RECIPE_PATH);
+    accepts_names(views, why.views, &names);
+    recipe_wrong(r, path, j, "at most %d %s, as llm %s accepts (this set has %d: %s)",
+        why.most, accepts_noun(why.kind, why.most), llm->name ? llm->name : "", why.n,
+        buffer_str(&names));
+    buffer_release(&names);
 }
 
 static void read_sets(struct recipe_reader *r, const struct json *list, const char *path,

@@ -403,8 +403,8 @@ static void test_sets_are_accepted(void **state)
         { "image", "\"image\": 0", "expected at most 0 images" },
         { "video", "\"image\": 4", NULL },
         { "video", "\"image\": 3",
-            "expected at most 3 images, as the llm accepts (this "
-            "set has 4), found \"head\"" },
+            "expected at most 3 images, as llm phi accepts (this "
+            "set has 4: head), found \"head\"" },
         { "video", "\"video\": 0", "expected at most 0 videos" },
         { "text", "\"image\": 0", NULL },
         { "audio", "\"image\": 9", "expected at most 0 audio views" },

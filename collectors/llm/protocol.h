@@ -164,6 +164,9 @@ MUST_CHECK enum status protocol_check(
 /* The first half of it: the options alone. */
 MUST_CHECK enum status protocol_check_options(
     const struct protocol *p, const struct llm *llm, struct error *err);
+/* A part of it: where in the llm's parameters ("options.num_predict") the most tokens of an
+ * answer are no whole number from 1 to 10,000,000; NULL = nowhere.  null is no bound. */
+const char *protocol_wrong_bound(const struct llm *llm);
 
 /* The value of an option, given or not; NULL where it has none. */
 const char *protocol_option(

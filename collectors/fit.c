@@ -16,7 +16,8 @@
 
 #define BATCH 16 /* pictures in memory at once */
 #define MAX_COMPLAINTS 4096
-#define LEAST_PX 16 /* nothing is seen in a smaller picture */
+#define ENOUGH_COMPLAINTS 450 /* so that an error has room for what to do */
+#define LEAST_PX 16           /* nothing is seen in a smaller picture */
 
 struct fit_limits fit_limits_of(const struct llm *llm)
 {
@@ -89,7 +90,8 @@ struct fitting {
     struct accepts_store views;
     struct task *tasks;
     size_t n_tasks, size;
-    struct buffer refused;
+    struct buffer refused; /* what is too large, by llm */
+    int n_unnamed;         /* llms that it has no room for */
     struct error *err;
 };
 
@@ -205,6 +207,10 @@ static enum status look_at_llm(struct fitting *f, const struct llm *llm)
         if (!ready_in_scope(f->run->scope, query_text(q, PURPOSE)) ||
             !accepts_sent(llm->accepts, f->views.views, UINT32_C(1) << position))
             continue;
+        if (!llm->resizes_images && f->refused.len > ENOUGH_COMPLAINTS) {
+            f->n_unnamed++;
+            break;
+        }
         if (!llm->resizes_images && !n_refused++)
             refuse(f, llm, q, f->views.views[position].name);
         else if (llm->resizes_images && query_is_null(q, FITTED))
@@ -223,16 +229,17 @@ static enum status look(struct fitting *f)
 {
     enum status s = accepts_load(f->store, &f->views, f->err);
     for (size_t i = 0; s == OK && i < f->run->n_llms; i++)
-        if (f->run->used[i])
+        if (!f->run->used || f->run->used[i])
             s = look_at_llm(f, &f->run->llms[i]);
     drop_doubles(f);
+    if (f->n_unnamed)
+        buffer_printf(&f->refused, "; and so with %d more llms", f->n_unnamed);
     if (s == OK && f->refused.len)
         s = error_set(f->err, E_ARG,
-            "nothing was sent: %s. Say \"too_large\": \"resize\" in the llm's "
-            "\"accepts\" "
-            "(under a new name where calls are planned for it: it then sees other "
-            "pictures), or raise \"image_px\" and \"image_bytes\" where its server takes "
-            "more",
+            "%s. Say \"too_large\": \"resize\" in the llm's \"accepts\" (under a new "
+            "name "
+            "where calls are planned for it: it then sees other pictures), or raise "
+            "\"image_px\" and \"image_bytes\" where its server takes more",
             buffer_str(&f->refused));
     return s;
 }
@@ -352,17 +359,38 @@ static enum status make_all(struct fitting *f)
     return s;
 }
 
+static void release(struct fitting *f)
+{
+    free(f->tasks);
+    accepts_release(&f->views);
+    buffer_release(&f->refused);
+}
+
 enum status fit_pictures(
     struct store *store, const struct fit_run *run, struct error *err)
 {
     struct fitting f = { .store = store, .run = run, .err = err };
     buffer_init(&f.refused, MAX_COMPLAINTS);
     enum status s = look(&f);
-    if (s == OK)
+    if (s == E_ARG)
+        s = error_prefix(err, "nothing was sent: ");
+    else if (s == OK)
         s = make_all(&f);
-    free(f.tasks);
-    accepts_release(&f.views);
-    buffer_release(&f.refused);
+    release(&f);
+    return s;
+}
+
+enum status fit_check(
+    struct store *store, const struct llm *llms, size_t n_llms, struct error *err)
+{
+    static const struct ready_rules scope = { 0 };
+    const struct fit_run run = { .scope = &scope, .llms = llms, .n_llms = n_llms };
+    struct fitting f = { .store = store, .run = &run, .err = err };
+    buffer_init(&f.refused, MAX_COMPLAINTS);
+    enum status s = look(&f);
+    if (s == E_ARG)
+        s = error_prefix(err, "nothing was planned: ");
+    release(&f);
     return s;
 }
 

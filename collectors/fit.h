@@ -25,7 +25,7 @@ struct fit_run {
     const struct ready_rules *scope; /* a shard is not looked at: all count */
     const struct llm *llms;
     size_t n_llms;
-    const int *used;           /* [n_llms], 1 = calls of it are to be sent */
+    const int *used;           /* [n_llms], 1 = calls of it are to be sent; NULL = all */
     struct progress *progress; /* counts pictures; NULL is fine */
     const volatile sig_atomic_t *interrupted; /* NULL is fine */
 };
@@ -37,6 +37,11 @@ struct fit_run {
  * far is kept; E_STORE. */
 MUST_CHECK enum status fit_pictures(
     struct store *store, const struct fit_run *run, struct error *err);
+
+/* For a plan, before it is written for good: E_ARG where open calls of the store would send
+ * an llm pictures that are too large for it and may not be resized. */
+MUST_CHECK enum status fit_check(
+    struct store *store, const struct llm *llms, size_t n_llms, struct error *err);
 
 /* The frame that the llm is sent in place of a frame: itself, or the one made from it.
  * E_DATA where it is too large and there is none. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collectors/fit.h"
 #include "collectors/plan_script.h"
 #include "collectors/plan_write.h"
 #include "collectors/tally.h"
@@ -433,6 +434,8 @@ enum status plan_make(struct store *store, const struct plan_options *options,
         s = plan_last_call(store, &last_call, err);
     if (!s)
         s = plan_all(&d, err);
+    if (!s)
+        s = fit_check(store, d.p.in.llms, d.p.in.n_llms, err);
     if (!s && options->estimate)
         s = plan_estimate(store, &d.p.in, last_call, options->estimate, err);
     if (!s && !options->dry_run)

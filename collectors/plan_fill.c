@@ -8,6 +8,7 @@
 
 #include "collectors/estimate_model.h"
 #include "collectors/fill_aim.h"
+#include "collectors/fit.h"
 #include "collectors/plan_turns.h"
 #include "m4a1/base/text.h"
 #include "schema/query.h"
@@ -483,6 +484,8 @@ enum status plan_fill(struct store *store, const struct fill_options *options,
         s = plan_last_call(store, &f.last_call, err);
     if (!s)
         s = fill_all(&f, err);
+    if (!s)
+        s = fit_check(store, f.p.in.llms, f.p.in.n_llms, err);
     if (!s && options->estimate)
         s = plan_estimate(store, &f.p.in, f.last_call, options->estimate, err);
     // A fill that found nothing to do leaves no trace.

@@ -187,6 +187,10 @@ static void test_too_large_is_refused(void **state)
     assert_non_null(strstr(err.msg, "\"too_large\": \"resize\""));
     assert_int_equal(count("SELECT count(*) FROM frame_fit"), 0);
 
+    // A plan is told as well.
+    assert_int_equal(fit_check(f.store, llms, n_llms, &err), E_ARG);
+    assert_non_null(strstr(err.msg, "nothing was planned: llm eye takes pictures"));
+
     // Neither an llm without work nor one that never sees them minds.
     used[0] = 0;
     assert_int_equal(fit_all(NULL), OK);

@@ -120,7 +120,15 @@ begin()
     limits "$2" >"$1.jsonc"
     "$M4A1" init "$1" --recipe "$1.jsonc" && "$M4A1" ingest "$1" pictures && "$M4A1" plan "$1"
 }
-check "an llm that refuses large pictures" begin refuse.m4a1 '{"image_px": 256}'
+check_status 1 "a plan with pictures that are too large" begin plan.m4a1 '{"image_px": 256}'
+check_output "is refused" 'nothing was planned: llm eye takes pictures of at most 256 px, but view side of scene desk'
+check_equal "so nothing is written" "$(sql plan.m4a1 'SELECT count(*) FROM call')" 0
+limits '{"image_px": 256, "too_large": "resize"}' >resize.jsonc
+check "and the llm may still be changed" "$M4A1" init plan.m4a1 --recipe resize.jsonc
+check "then it is planned" "$M4A1" plan plan.m4a1
+check "an llm that takes large pictures" begin refuse.m4a1 '{"image_px": 2000}'
+limits '{"image_px": 256}' >refuse.jsonc
+check "and then no more" "$M4A1" init refuse.m4a1 --recipe refuse.jsonc
 check "one that gets smaller ones" begin resize.m4a1 '{"image_px": 256, "image_bytes": 9000, "too_large": "resize"}'
 
 start_simulator --time-scale 0 --recipe resize.m4a1.jsonc || exit 1

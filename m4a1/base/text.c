@@ -186,3 +186,8 @@ const char *text_double(double x, char buf[32])
     }
     return buf;
 }
+
+const char *text_s(int64_t n)
+{
+    return n == 1 ? "" : "s";
+}

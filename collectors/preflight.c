@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "collectors/bounds.h"
 #include "collectors/ledger.h"
 #include "collectors/llm/protocol.h"
 #include "m4a1/base/buffer.h"
@@ -48,18 +49,8 @@ static void complain(struct buffer *to, const struct llm *llm, const char *what)
     buffer_printf(to, "%s%s: %s", to->len ? "; " : "", llm->name, what);
 }
 
-static void complain_of_length(
-    struct buffer *to, const struct llm *llm, const struct protocol *p)
-{
-    buffer_printf(to,
-        "%s%s: a spending cap needs a bound of the answer's length; set %s in its "
-        "parameters",
-        to->len ? "; " : "", llm->name, p->max_tokens_key);
-}
-
 static enum status check_price(struct store *store, const struct preflight_rules *rules,
-    const struct llm *llm, const struct protocol *p, struct buffer *out,
-    struct error *err)
+    const struct llm *llm, struct buffer *out, struct error *err)
 {
     struct price price;
     enum status s =
@@ -70,9 +61,10 @@ static enum status check_price(struct store *store, const struct preflight_rules
         complain(out, llm,
             "no price is known for today (add it to the recipe and run m4a1 init again,"
             " or use --allow-unpriced)");
-    if ((rules->has_cap || llm->max_usd > 0) && price.output_pusd > 0 &&
-        p->max_output_tokens(llm) < 0)
-        complain_of_length(out, llm, p);
+    const char *key = bounds_missing(llm, rules->has_cap, price.output_pusd);
+    if (key)
+        buffer_printf(
+            out, "%s%s: " BOUNDS_SENTENCE, out->len ? "; " : "", llm->name, key);
     return OK;
 }
 
@@ -96,7 +88,7 @@ static enum status check_llm(struct store *store, const struct preflight_rules *
         if (key_check(&key, &why) != OK)
             complain(out, llm, why.msg);
     }
-    return check_price(store, rules, llm, p, out, err);
+    return check_price(store, rules, llm, out, err);
 }
 
 /* Calls of an llm that bring more of one kind than it takes. */

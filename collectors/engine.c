@@ -22,6 +22,7 @@
 
 #define CACHE_BYTES (64u << 20)
 #define LONGEST_NAP_NS INT64_C(100000000) /* so that Ctrl-C is seen soon */
+#define LONGEST_RUN_MS (INT64_C(10) * 365 * 86400 * 1000)
 #define DEFAULT_OUTPUT_TOKENS                                                            \
     32768 /* bound of an answer where no cap asks for a real one */
 
@@ -355,8 +356,8 @@ static enum status report(struct engine *e, struct error *err)
 {
     struct engine_result *r = e->result;
     r->counted_pusd = e->spent_pusd;
-    enum status s = store_int(
-        e->store, 0, &r->known_pusd, err, "SELECT sum(cost_pusd) FROM attempt_cost", "");
+    enum status s = store_int(e->store, 0, &r->known_pusd, err,
+        "SELECT " PUSD_SUM("cost_pusd") " FROM attempt_cost", "");
     if (s)
         return s;
     r->llms = calloc(e->n_lanes ? e->n_lanes : 1, sizeof *r->llms);
@@ -383,6 +384,13 @@ static enum status verdict(const struct engine *e, struct error *err)
             "the answers of %s are not marked as simulated; nothing more was sent and "
             "none was kept as an answer",
             e->o->simulator_url);
+    if (e->marked_url)
+        return error_set(err, E_DATA,
+            "the answers of %s are marked as simulated, but this run asks real servers; "
+            "nothing more was sent and none was kept as an answer: mend the llm's url, "
+            "or "
+            "collect with --simulator into a store of its own",
+            e->marked_url);
     if (c->n_done == c->n_calls)
         return OK;
     if (e->result->interrupted)
@@ -417,6 +425,8 @@ static enum status end_run(struct engine *e, enum status s, struct error *err)
 static int64_t deadline_ns(int64_t until_ms)
 {
     int64_t left_ms = until_ms - clock_wall_ms();
+    if (left_ms > LONGEST_RUN_MS)
+        left_ms = LONGEST_RUN_MS;
     int64_t ns = clock_mono_ns() + (left_ms > 0 ? left_ms : 0) * 1000000;
     return ns > 0 ? ns : 1;
 }

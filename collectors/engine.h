@@ -85,7 +85,8 @@ void engine_result_release(struct engine_result *r);
 /* Run until nothing can be sent any more.  OK: every call in scope has an answer (also
  * when nothing had to be sent).  E_PARTIAL: some have none: failed, blocked, over the
  * cap or the limit, given up.  E_INTERRUPTED.  E_ARG: refused before anything was sent
- * (see preflight.h).  E_DATA: an answer that should be simulated is not.  E_STORE and
+ * (see preflight.h).  E_DATA: an answer that should be simulated is not, or the other way
+ * round.  E_STORE and
  * others: the store failed; what was in flight is closed as unknown by the next run.
  * *result is valid in every case and released by the caller. */
 MUST_CHECK enum status engine_run(struct store *store, const struct engine_options *o,

@@ -47,6 +47,7 @@ struct transfer {
     struct body_place place; /* up to which the body was taken */
     size_t n_left;           /* behind it; 0 = all is taken, and the body may be gone */
     int n_sent;              /* times the request was about to go out */
+    int has_head;            /* the blank line behind the headers came */
     const char *too_large;   /* what was beyond its ceiling, in words; NULL = nothing */
 };
 
@@ -128,7 +129,8 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
     struct transfer *t = arg;
     struct exchange *ex = t->ex;
     size_t len = size * n;
-    if (len >= 5 && !memcmp(line, "HTTP/", 5)) {
+    if (len >= 5 && !memcmp(line, "HTTP/", 5) && !ex->received.len) {
+        t->has_head = 0;
         long status = 0;
         curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
         ex->http_status = (int)status;
@@ -137,6 +139,9 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
         return len;
     }
     ex->last_byte_mono_ns = clock_mono_ns();
+    if (t->has_head) // what comes behind the body is no header: a trailer
+        return len;
+    t->has_head = len <= 2 && line[len - 1] == '\n';
     if (buffer_add(&ex->headers, line, len) != OK)
         t->too_large = headers_too_large;
     return t->too_large ? 0 : len;

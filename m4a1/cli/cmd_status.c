@@ -142,8 +142,8 @@ static enum status add_lists(
     if (!s) // unpriced: answers whose cost nobody can tell
         s = add_rows(store, k, json_keep(k, json_set_array(root, "spent")),
             "SELECT l.name, l.role, count(*), sum(a.status = 'unknown'),"
-            " sum(a.status = 'sent'), coalesce(sum(x.cost_pusd), 0) / 1e12,"
-            " (sum(x.counted_pusd) - coalesce(sum(x.cost_pusd), 0)) / 1e12,"
+            " sum(a.status = 'sent'), total(x.cost_pusd / 1e12),"
+            " total((x.counted_pusd - coalesce(x.cost_pusd, 0)) / 1e12),"
             " sum(a.status = 'ok' AND x.cost_pusd IS NULL)"
             " FROM attempt a JOIN attempt_cost x USING (attempt_id)"
             " JOIN call c ON c.call_id = a.call_id JOIN llm l USING (llm_id)"

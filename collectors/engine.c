@@ -451,7 +451,7 @@ enum status engine_run(struct store *store, const struct engine_options *o,
     struct error why = ERROR_INIT;
     struct engine e = { .store = store, .o = o, .result = result };
     e.scope = (struct ready_rules) { o->purposes, o->n_purposes, o->retry_failed, o->seed,
-        o->shard, o->n_shards };
+        o->shard, o->n_shards, o->n_llm_ids ? o->llm_ids : NULL, o->n_llm_ids };
     if (o->until_ms)
         e.deadline_ns = deadline_ns(o->until_ms);
     rng_init(&e.rng, o->seed, "collect/jitter", 0);

@@ -21,6 +21,8 @@ enum engine_timing {
 };
 extern const char *const engine_timing_names[2]; /* "loaded", "isolated" */
 
+#define ENGINE_MAX_CHOSEN 64
+
 struct engine_options {
     enum engine_timing timing;
     int fresh_connections;       /* each call over a new connection */
@@ -38,9 +40,11 @@ struct engine_options {
         *interrupted; /* 1: finish what is in flight; 2: give up */
     double grace_s;   /* how long a stopped run waits for what is in flight */
     int64_t until_ms; /* wall clock: what cannot be done by then is not sent; 0 = none */
-    int shard, n_shards;      /* only sessions of this shard, from 1; 0 and 0 = all */
-    double connect_timeout_s; /* for name look-up, connection and TLS */
-    uint64_t seed;            /* of call order and jitter */
+    int shard, n_shards; /* only sessions of this shard, from 1; 0 and 0 = all */
+    int64_t llm_ids[ENGINE_MAX_CHOSEN]; /* only calls of these llms */
+    size_t n_llm_ids;                   /* 0 = of all */
+    double connect_timeout_s;           /* for name look-up, connection and TLS */
+    uint64_t seed;                      /* of call order and jitter */
     unsigned n_workers;
     const struct pace_rules *pace_rules;
     struct progress *progress; /* NULL = nobody watches */

@@ -266,7 +266,12 @@ enum status engine_settle(struct engine *e, struct job *job, struct error *err)
     if (lane->pace.n_pauses > n_pauses && n_pauses == 0)
         log_warn("llm %s does not answer (%s); it is paused and tried again now and then",
             job->llm->name, job->answer.error);
-    enum status s = failure == FAILURE_NONE ? settle_answer(e, lane, job, err)
-                                            : settle_failure(e, lane, job, err);
-    return s == OK ? settle_money(e, lane, job, err) : s;
+    int n_done = 0;
+    enum status s = failure == FAILURE_NONE ? settle_answer(e, lane, job, &n_done, err)
+                                            : settle_failure(e, lane, job, &n_done, err);
+    if (s == OK)
+        s = settle_money(e, lane, job, err);
+    if (s == OK)
+        show(e, n_done);
+    return s;
 }

@@ -2,10 +2,12 @@
 #include "m4a1/cli/collecting.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "m4a1/base/clock.h"
 #include "m4a1/base/text.h"
 #include "m4a1/cli/timespan.h"
+#include "schema/llm.h"
 #include "schema/query.h"
 #include "schema/recipe.h"
 
@@ -223,6 +225,32 @@ static enum status read_deadline(
     return OK;
 }
 
+/* "--llm a,b": the llms' ids. */
+static enum status read_llms(
+    struct cli *cli, struct store *store, struct engine_options *o, struct error *err)
+{
+    const char *names = cli_value(cli, "llm");
+    struct llm *llms = NULL;
+    size_t n_llms = 0;
+    enum status s = names ? llm_load_all(store, 1, &llms, &n_llms, err) : OK;
+    for (const char *name = names; !s && name;) {
+        size_t len = strcspn(name, ","), i = 0;
+        while (i < n_llms &&
+               (strlen(llms[i].name) != len || strncmp(llms[i].name, name, len) != 0))
+            i++;
+        if (i == n_llms)
+            s = cli_usage(
+                cli, err, "--llm: the store has no llm \"%.*s\"", (int)len, name);
+        else if (o->n_llm_ids == ENGINE_MAX_CHOSEN)
+            s = cli_usage(cli, err, "--llm takes at most %d names", ENGINE_MAX_CHOSEN);
+        else
+            o->llm_ids[o->n_llm_ids++] = llms[i].llm_id;
+        name = name[len] ? name + len + 1 : NULL;
+    }
+    llm_free_all(llms, n_llms);
+    return s;
+}
+
 enum status collecting_options(
     struct cli *cli, struct store *store, struct engine_options *o, struct error *err)
 {
@@ -240,6 +268,8 @@ enum status collecting_options(
         s = cli_double(cli, "grace", o->grace_s, 0, 86400, &grace_s, err);
     if (!s)
         s = read_deadline(cli, o, err);
+    if (!s)
+        s = read_llms(cli, store, o, err);
     if (s)
         return s;
     o->grace_s = grace_s;

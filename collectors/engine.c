@@ -21,7 +21,8 @@
 #include "schema/query.h"
 
 #define CACHE_BYTES (64u << 20)
-#define LONGEST_NAP_NS INT64_C(100000000) /* so that Ctrl-C is seen soon */
+#define LONGEST_NAP_NS INT64_C(100000000)       /* so that Ctrl-C is seen soon */
+#define LONGEST_LOCKED_NS INT64_C(300000000000) /* by another program, the database */
 #define LONGEST_RUN_MS (INT64_C(10) * 365 * 86400 * 1000)
 #define DEFAULT_OUTPUT_TOKENS                                                            \
     32768 /* bound of an answer where no cap asks for a real one */
@@ -111,6 +112,19 @@ static void free_jobs(struct job *job)
     }
 }
 
+/* Another program holds the database.  What came stays in memory meanwhile, so there is no
+ * harm in waiting for longer than SQLite does, until the user gives up. */
+static int may_wait_for_database(struct engine *e, const struct error *why)
+{
+    int64_t now = clock_mono_ns();
+    if (!e->locked_ns) {
+        e->locked_ns = now;
+        log_warn("%s (this run tries for %d minutes)", why->msg,
+            (int)(LONGEST_LOCKED_NS / 60 / 1000000000));
+    }
+    return !e->is_aborted && now - e->locked_ns < LONGEST_LOCKED_NS;
+}
+
 /* Close and open attempts in one transaction. */
 static enum status write_down(struct engine *e, struct error *err)
 {
@@ -118,9 +132,14 @@ static enum status write_down(struct engine *e, struct error *err)
     enum status s = e->read ? OK : engine_pick_sender(e, &sender, err);
     if (s != OK || (!e->read && !sender))
         return s;
-    s = store_begin(e->store, err);
-    if (s == OK)
-        s = settle_all(e, err);
+    struct error why = ERROR_INIT;
+    s = store_begin(e->store, &why);
+    if (s == E_LOCKED && may_wait_for_database(e, &why))
+        return OK;
+    if (s != OK)
+        return error_set(err, s, "%s", why.msg);
+    e->locked_ns = 0;
+    s = settle_all(e, err);
     if (s == OK)
         s = engine_pick_sender(e, &sender, err);
     while (s == OK && sender) {

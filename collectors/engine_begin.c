@@ -20,8 +20,8 @@ static void post(struct job *job)
     pthread_mutex_lock(&e->lock);
     job->next = e->inbox;
     e->inbox = job;
-    pthread_cond_signal(&e->mail);
     pthread_mutex_unlock(&e->lock);
+    pthread_cond_signal(&e->mail); // behind the lock, which the engine wants next
 }
 
 static void render_and_post(void *arg)

@@ -138,7 +138,9 @@ static void print_remarks(const struct engine_result *r, const struct engine_opt
             "them again.\n",
             (long long)r->counts.n_failed, path);
     if (r->counts.n_ready && !r->cap_reached)
-        printf("Run m4a1 %s %s again to go on.\n", verb, path);
+        printf("Run m4a1 %s %s%s%s again to go on.\n", verb, path,
+            o->simulator_url ? " --simulator " : "",
+            o->simulator_url ? o->simulator_url : "");
 }
 
 /* "cost $1.54, and up to $0.81 for requests whose cost is not known" */

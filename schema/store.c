@@ -440,6 +440,9 @@ void store_rollback(struct store *store)
 
 enum status store_backup(struct store *store, const char *path, struct error *err)
 {
+    struct stat st;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return error_set(err, E_ARG, "%s is no file: name another for the copy", path);
     char *temporary = text_format("%s.new", path);
     if (!temporary)
         return error_nomem(err, strlen(path) + 5);

@@ -143,7 +143,8 @@ static enum status load_history(struct store *store, int64_t parent_id, int64_t 
     query_close(q);
     if (s == OK && *n > LONGEST_HISTORY)
         s = error_set(err, E_DATA,
-            "its history leads back to itself (call.parent_id), or has more than %d turns",
+            "its history leads back to itself (call.parent_id), or has more than %d "
+            "turns",
             LONGEST_HISTORY);
     return s;
 }

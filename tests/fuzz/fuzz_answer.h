@@ -24,11 +24,15 @@ static void fuzz_check_answer(const struct wire_answer *wire, const struct answe
     const int64_t counts[] = { a->input_tokens, a->cache_read_tokens,
         a->cache_write_tokens, a->output_tokens, a->reasoning_tokens, a->retry_after_ns };
     const char *texts[] = { a->text, a->error, a->model, a->request_id, a->usage,
-        a->provider_stop, a->fingerprint };
+        a->provider_stop, a->fingerprint, a->unfinished };
     if ((a->failure == FAILURE_NONE) != (a->text != NULL) ||
         (a->failure == FAILURE_NONE) != (a->error == NULL))
         abort();
-    if (wire->http_status >= 400 && a->failure == FAILURE_NONE)
+    if (wire->http_status >= 300 && a->failure == FAILURE_NONE)
+        abort();
+    if (a->unfinished && a->failure == FAILURE_NONE)
+        abort();
+    if (a->provider_cost_usd < 0 || a->provider_cost_usd > 1e6)
         abort();
     if (a->first_token_end > wire->len)
         abort();

@@ -73,7 +73,9 @@ static struct component component_of(
         return c;
     double within = (sum_squares - between) / (n - groups);
     double size = (n - sizes / n) / (groups - 1);
-    c.variance = fmax(0, (between / (groups - 1) - within) / size);
+    // Between few groups little variation can show by chance: one standard error is added.
+    between *= (1 + sqrt(2 / (groups - 1))) / (groups - 1);
+    c.variance = fmax(0, (between - within) / size);
     return c;
 }
 

@@ -42,10 +42,10 @@ check_output "does not look like nothing" 'The cap of \$0\.000001 is reached'
 for cap in -1 1000001 1e300 inf nan some; do
     check_status 2 "a cap of $cap is a usage error" "$M4A1" collect "$store" --simulator "$sim" --max-usd "$cap"
 done
-cp "$store" own.m4a1
-"$M4A1" init --print-recipe | sed 's/"timeout_s": 120/"limits": {"max_usd": 0.000002}, &/' >own.jsonc
-check "caps of llms of their own" "$M4A1" init own.m4a1 --recipe own.jsonc
-check_status 3 "stop these" "$M4A1" collect own.m4a1 --simulator "$sim" --quiet
+cp "$store" "$WORK/own.m4a1"
+"$M4A1" init --print-recipe | sed 's/"timeout_s": 120/"limits": {"max_usd": 0.000002}, &/' >"$WORK/own.jsonc"
+check "caps of llms of their own" "$M4A1" init "$WORK/own.m4a1" --recipe "$WORK/own.jsonc"
+check_status 3 "stop these" "$M4A1" collect "$WORK/own.m4a1" --simulator "$sim" --quiet
 check_output "which is told by name" '^[a-z0-9_.-]+: its own cap is reached; raise limits\.max_usd'
 check_no_output "and is not the cap of all" 'The cap of'
 check "the rest is collected" "$M4A1" collect "$store" --simulator "$sim" --json --quiet --max-attempts 8

@@ -122,7 +122,11 @@ static int check_key(struct doctor *d, const struct llm *llm, const struct proto
             "export the variable in the shell that runs m4a1", "%s", why.msg);
         return 0;
     }
-    if (llm->key_env)
+    if (key_not_searched(&key))
+        doctor_note(d, llm, "key", DOCTOR_WARNING,
+            "nothing, where the server asks for no real key", "$%s " KEY_NOT_SEARCHED,
+            key_not_searched(&key));
+    else if (llm->key_env)
         doctor_note(d, llm, "key", DOCTOR_OK, NULL, "$%s is set", llm->key_env);
     else
         doctor_note(d, llm, "key", llm->role == LLM_LOCAL ? DOCTOR_OK : DOCTOR_WARNING,

@@ -16,6 +16,7 @@
 
 #define WAIT_NS INT64_C(2000000000)
 #define MAX_DETAILS 65536
+#define MAX_FACT 200 /* bytes of what a server says of itself */
 
 struct asking {
     const struct llm *llm;
@@ -34,12 +35,17 @@ void endpoint_facts_release(struct endpoint_facts *f)
     *f = (struct endpoint_facts) { .context_tokens = -1, .slots = -1 };
 }
 
+/* Cut to a length that anybody reads, and in one line. */
 static void keep(struct asking *a, char **slot, const char *text)
 {
     if (!text || !*text || *slot)
         return;
-    *slot = text_copy(text);
+    size_t n = strnlen(text, MAX_FACT);
+    *slot = text_copy_n(text, n == MAX_FACT ? text_utf8_valid(text, n) : n);
     a->no_memory |= !*slot;
+    for (char *c = *slot; c && *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = ' ';
 }
 
 /* The JSON object at this path, owned by the caller; NULL where there is none. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collectors/llm/key_pieces.h"
 #include "m4a1/base/text.h"
 #include "schema/payload.h"
 
@@ -93,8 +94,8 @@ static size_t scrub_text(const struct job *job, char *s)
     return s ? key_scrub(&job->exchange.key, s, strlen(s)) : 0;
 }
 
-/* For a key that only parsing put together, out of the pieces of a stream: no search
- * finds it in the bytes that were received, so those are not kept. */
+/* For a key that only putting the pieces of a stream together shows: no search finds it in
+ * the bytes that were received, so those are not kept, nor what an error quotes of them. */
 static void scrub_answer(struct job *job)
 {
     struct answer *a = &job->answer;
@@ -104,8 +105,12 @@ static void scrub_answer(struct job *job)
     size_t n = 0;
     for (size_t i = 0; i < COUNT_OF(texts); i++)
         n += scrub_text(job, texts[i]);
-    if (!n || !received->len)
+    if (!received->len ||
+        (!n && !key_in_pieces(&job->exchange.key, received->data, received->len)))
         return;
+    if (a->failure != FAILURE_NONE)
+        set_failure(job, a->failure,
+            "what the server said is not kept: it sent a key back, in pieces");
     explicit_bzero(received->data, received->len);
     buffer_clear(received);
     buffer_add_str(received, "(not kept: the server sent a key back, in pieces)");

@@ -9,6 +9,7 @@
 #include "collectors/llm/protocol.h"
 #include "m4a1/base/buffer.h"
 #include "m4a1/base/clock.h"
+#include "m4a1/base/log.h"
 #include "schema/accepts.h"
 #include "schema/query.h"
 
@@ -87,6 +88,9 @@ static enum status check_llm(struct store *store, const struct preflight_rules *
         struct key_use key = protocol_key(p, llm);
         if (key_check(&key, &why) != OK)
             complain(out, llm, why.msg);
+        else if (key_not_searched(&key))
+            log_warn("llm %s: the key in %s " KEY_NOT_SEARCHED, llm->name,
+                key_not_searched(&key));
     }
     return check_price(store, rules, llm, out, err);
 }

@@ -119,6 +119,10 @@ enum status fetch(const char *url, const struct key_use *key, const char *body,
         long status = 0;
         curl_easy_getinfo(e, CURLINFO_RESPONSE_CODE, &status);
         out->http_status = (int)status;
+        if (key) { // a server may quote what it was sent
+            key_scrub(key, out->body.data, out->body.len);
+            key_scrub(key, why, strlen(why));
+        }
         if (code != CURLE_OK)
             s = error_set(
                 err, E_NET, "%s: %s", url, *why ? why : curl_easy_strerror(code));

@@ -66,9 +66,25 @@ void key_lines_shown(const struct key_use *use, struct buffer *out);
 
 void key_wipe(struct buffer *b);
 
+/* True where a value can be told from ordinary text, and so is searched for in what servers
+ * send: at least 12 signs, with a digit, both cases, or 20 signs and more.  Others, like the
+ * "EMPTY", "none" or "sk-no-key-required" that local servers take, would blank words out of
+ * answers. */
+int key_is_secret(const char *value);
+
+/* True where one of the use's variables holds such a value. */
+int key_has_secret(const struct key_use *use);
+
+/* The variable of the use whose value is no such; NULL where there is none.  Behind "the
+ * key in VARIABLE" the words say what follows from it. */
+#define KEY_NOT_SEARCHED                                                                 \
+    "is too short or too plain to be told from ordinary text: it is not looked for in "  \
+    "answers"
+const char *key_not_searched(const struct key_use *use);
+
 /* Put asterisks over every occurrence of the use's secrets in len bytes at s: as they
- * are, escaped as in JSON or in an address, and inside base64.  s may be NULL.  Returns
- * how many there were. */
+ * are, escaped as in JSON, HTML or an address, with blanks or control characters between
+ * their signs, in hex, and inside base64.  s may be NULL.  Returns how many there were. */
 size_t key_scrub(const struct key_use *use, char *s, size_t len);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -106,6 +107,49 @@ static void test_each_server(void **state)
     endpoint_facts_release(&f);
 }
 
+/* A server that tells what it was sent, at length. */
+static int tell_the_key(
+    struct raw_connection *c, const struct raw_request *request, void *arg)
+{
+    (void)arg;
+    const char *key = strstr(request->head, "Bearer ");
+    char body[8000];
+    if (!strncmp(request->head, "GET /v1/models ", 15))
+        raw_answer(
+            c, 200, "", "{\"data\":[{\"id\":\"model-of-a\",\"owned_by\":\"vllm\"}]}");
+    else if (!strncmp(request->head, "GET /version ", 13)) {
+        snprintf(body, sizeof body, "{\"version\":\"1\\u001b[31m %.*s %07000d\"}",
+            key ? (int)strcspn(key, "\r\n") : 0, key ? key : "", 0);
+        raw_answer(c, 200, "", body);
+    } else {
+        raw_answer(c, 404, "", "{}");
+    }
+    return 1;
+}
+
+static void test_neither_key_nor_length(void **state)
+{
+    (void)state;
+    struct store_fixture s;
+    struct endpoint_facts f;
+    struct raw_server *server = raw_server_start(tell_the_key, NULL);
+    char *url = text_copy(raw_server_url(server));
+    struct llm llm = { .url = url,
+        .model = (char *)(uintptr_t) "model-of-a",
+        .key_env = (char *)(uintptr_t) "M4A1_TEST_KEY" };
+    setenv("M4A1_TEST_KEY", "sk-planted-7f3a9b2c", 1);
+    assert_int_equal(endpoint_ask(&llm, &f, &err), OK);
+    assert_int_equal(strlen(f.build), 200);
+    assert_true(text_starts(f.build, "1 [31m Bearer ******************* 000"));
+    store_fixture_open(&s, "keep");
+    int64_t id = store_fixture_llm(&s, "a", "http://127.0.0.1:1", NULL);
+    assert_int_equal(endpoint_save(s.store, id, &f, &err), OK);
+    endpoint_facts_release(&f);
+    store_fixture_close(&s);
+    raw_server_stop(server);
+    free(url);
+}
+
 static void test_nobody_there(void **state)
 {
     (void)state;
@@ -172,6 +216,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_server),
+        cmocka_unit_test(test_neither_key_nor_length),
         cmocka_unit_test(test_nobody_there),
         cmocka_unit_test(test_rows_change_only_with_facts),
         cmocka_unit_test(test_fetch),

@@ -83,11 +83,52 @@ static void test_in_pieces(void **state)
     job_free(job);
 }
 
+#define THOUGHT(s)                                                                       \
+    "data: {\"id\":\"c\",\"choices\":[{\"delta\":{\"reasoning_content\":\"" s "\"}}]}"   \
+                                                                              "\n\n"
+#define ARGUED(s)                                                                        \
+    "data: {\"id\":\"c\",\"choices\":[{\"delta\":{\"tool_calls\":[{\"function\":{"       \
+    "\"arguments\":\"" s "\"}}]}}]}\n\n"
+#define STOPPED                                                                          \
+    "data: "                                                                             \
+    "{\"choices\":[{\"delta\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\n"
+
+/* Texts that are not stored hold the pieces, too, and so may what an error quotes. */
+static void test_pieces_of_what_is_not_stored(void **state)
+{
+    (void)state;
+    static const struct {
+        int http_status;
+        const char *body;
+    } rows[] = {
+        { 200,
+            THOUGHT("so sk-plan") THOUGHT("ted/7f3a9b2c.") STOPPED "data: [DONE]\n\n" },
+        { 200, ARGUED("sk-plan") ARGUED("ted/7f3a9b2c") STOPPED "data: [DONE]\n\n" },
+        { 200, THOUGHT("sk-plan") THOUGHT("ted\\/7f3a9b2c") },
+        { 200, SAID("sk-plan") SAID("ted/7f3a9b2c") },
+        { 200, SAID("sk-plan") SAID("ted/7f3a9b2c") "data: {\"error\":{\"message\":"
+                                                    "\"the engine died\"}}\n\n" },
+        { 500, "[{\"text\":\"sk-plan\"},\n{\"text\":\"ted/7f3a9b2c\"}]" },
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct job *job = read_job(rows[i].http_status, rows[i].body);
+        expect_received(job, "(not kept: the server sent a key back, in pieces)");
+        assert_null(strstr(job->answer.error ? job->answer.error : "", "sk-plan"));
+        job_free(job);
+    }
+    // Wrapped, it is found where it stands.
+    struct job *job =
+        read_job(500, "{\"error\":{\"message\":\"sk-plan\\nted/7f3a9b2c\"}}");
+    assert_string_equal(job->answer.error, "*********************");
+    job_free(job);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_in_an_error),
         cmocka_unit_test(test_in_pieces),
+        cmocka_unit_test(test_pieces_of_what_is_not_stored),
     };
     return cmocka_run_group_tests_name("job", tests, NULL, NULL);
 }

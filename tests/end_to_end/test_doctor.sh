@@ -32,7 +32,7 @@ JSON
 recipe http://127.0.0.1:1
 start_simulator --recipe r.jsonc --time-scale 0.01 || exit 1
 recipe "http://127.0.0.1:$SIM_PORT"
-export A_KEY=sk-good-1 BAD_KEY=invalid
+export A_KEY=sk-good-1a2b3c4d BAD_KEY=invalid
 unset NO_KEY
 seen() { curl -sS --noproxy '*' "http://127.0.0.1:$SIM_PORT/simulator/stats" | jq .requests.seen; }
 state() { jq -r ".findings[] | select(.llm == \"$1\" and .topic == \"$2\") | .state" out.json; }

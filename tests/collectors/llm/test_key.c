@@ -128,7 +128,15 @@ static void test_scrub(void **state)
         "\\u0077Jalr/XUtnFEMI+K7MDENG/bPxRfi==",
         "wJalr%252FXUtnFEMI%25252bK7MDENG%2FbPxRfi%3D%253d",      // an address in another
         "wJalr&#x2F;XUtnFEMI&#43;K7MDENG&#047;bPxRfi&#61;&#x3d;", // HTML
-        "&#119;Jalr/XUtnFEMI+K7MDENG/bPxRfi==", "%77Jalr/XUtnFEMI+K7MDENG/bPxRfi==" };
+        "&#119;Jalr/XUtnFEMI+K7MDENG/bPxRfi==", "%77Jalr/XUtnFEMI+K7MDENG/bPxRfi==",
+        "wJalr/XUtnF\nEMI+K7MDENG/\r\n\tbPxRfi==", // wrapped
+        "wJalr/XUtnF\\nEMI+K7MDENG/\\u000d\\nbPxRfi==",
+        "w\\u0000Jalr/XUtnFEMI+K7MDENG/bPxRfi==",
+        "wJalr/XUtnFEMI\xe2\x80\x8b+K7MDENG/bPxRfi=\xc2\xad=",
+        "774a616c722f58557"
+        "46e46454d492b4b374d44454e472f6250785266693d3d",
+        "774A616C722F58557"
+        "46E46454D492B4B374D44454E472F6250785266693D3D" };
     for (size_t i = 0; i < COUNT_OF(echoes); i++) {
         expect_scrubbed("", echoes[i], "");
         expect_scrubbed("{\"error\":\"bad key ", echoes[i], "\\n\"}");
@@ -141,6 +149,65 @@ static void test_scrub(void **state)
     assert_int_equal(key_scrub(&signed_use, NULL, 0), 0);
     struct key_use none = { 0 };
     assert_int_equal(key_scrub(&none, harmless, strlen(harmless)), 0);
+}
+
+/* A secret with a sign that encodings use themselves. */
+static void test_scrub_percent(void **state)
+{
+    (void)state;
+    const struct key_use use = { .env = "M4A1_TEST_PERCENT" };
+    static const char *const echoes[] = { "pa%ss&word42x", "pa%25ss%26word42x",
+        "pa%2525ss%2526word42x", "pa%25ss&amp;word42x", "pa&#37;ss&#38;word42x" };
+    setenv("M4A1_TEST_PERCENT", "pa%ss&word42x", 1);
+    for (size_t i = 0; i < COUNT_OF(echoes); i++) {
+        char *text = text_copy(echoes[i]);
+        if (key_scrub(&use, text, strlen(text)) != 1 || strspn(text, "*") != strlen(text))
+            fail_msg("%s became %s", echoes[i], text);
+        free(text);
+    }
+}
+
+/* UTF-16 has a NUL behind each sign. */
+static void test_scrub_nuls(void **state)
+{
+    (void)state;
+    char text[2 * sizeof ID] = "";
+    for (size_t i = 0; i < sizeof ID - 1; i++)
+        text[2 * i] = ID[i];
+    assert_int_equal(key_scrub(&signed_use, text, 2 * (sizeof ID - 1)), 1);
+    assert_int_equal(strspn(text, "*"), 2 * (sizeof ID - 1) - 1);
+}
+
+/* What people put where a server wants some key, and keys. */
+static void test_what_is_secret(void **state)
+{
+    (void)state;
+    static const char *const plain[] = { "", "EMPTY", "none", "ollama", "text", "null",
+        "not-needed", "sk-no-key-required", "no-key-needed", "sk-1234", "dummy-api-key",
+        "lm-studio" };
+    static const char *const secrets[] = { "sk-planted-0a1b2c3d", ID, SECRET, SESSION,
+        "0123456789ab", "AbCdEfGhIjKl", "correct-horse-battery-staple" };
+    const struct key_use use = { .env = "M4A1_TEST_PLAIN" };
+    for (size_t i = 0; i < COUNT_OF(plain); i++) {
+        char *said = text_format("The drawer is %s.", plain[i]);
+        char *copy = text_copy(said);
+        setenv("M4A1_TEST_PLAIN", plain[i], 1);
+        assert_false(key_is_secret(plain[i]));
+        assert_false(key_has_secret(&use));
+        assert_true(text_equal(key_not_searched(&use), *plain[i] ? use.env : NULL));
+        assert_int_equal(key_scrub(&use, said, strlen(said)), 0);
+        assert_string_equal(said, copy);
+        free(said);
+        free(copy);
+    }
+    for (size_t i = 0; i < COUNT_OF(secrets); i++) {
+        setenv("M4A1_TEST_PLAIN", secrets[i], 1);
+        assert_true(key_is_secret(secrets[i]));
+        assert_true(key_has_secret(&use));
+        assert_null(key_not_searched(&use));
+    }
+    assert_false(key_is_secret(NULL));
+    assert_null(key_not_searched(&signed_use));
 }
 
 /* At whatever place in a text that became base64 the secret stands, what is left of it
@@ -174,6 +241,9 @@ int main(void)
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_check),
         cmocka_unit_test(test_scrub),
+        cmocka_unit_test(test_scrub_percent),
+        cmocka_unit_test(test_scrub_nuls),
+        cmocka_unit_test(test_what_is_secret),
         cmocka_unit_test(test_scrub_base64),
     };
     return cmocka_run_group_tests_name("key", tests, set_variables, NULL);

@@ -176,7 +176,7 @@ void engine_look_for_stop(struct engine *e)
         engine_stop(e, now);
         if (e->n_in_flight)
             log_warn(
-                "finishing %d calls in flight (up to %.0f s); interrupt again to give "
+                "finishing %d calls in flight (up to %.3g s); interrupt again to give "
                 "them up: they may be billed all the same",
                 e->n_in_flight, e->o->grace_s);
     }

@@ -389,9 +389,11 @@ const struct verb verb_status = {
         "blocked.\n\n"
         "  m4a1 status kitchen.m4a1\n"
         "  m4a1 status kitchen.m4a1 --json | jq .failures\n"
-        "  until m4a1 status kitchen.m4a1 --exit-code >/dev/null; [ $? -ne 3 ]; do\n"
-        "      m4a1 collect kitchen.m4a1 --for 1h; done      go on while calls are "
-        "open\n",
+        "  while m4a1 status kitchen.m4a1 --exit-code >/dev/null; [ $? -eq 3 ]; do\n"
+        "      m4a1 collect kitchen.m4a1 --for 1h; [ $? -eq 3 ] || break; sleep 60; "
+        "done\n"
+        "          go on while calls are open: until collect is done, refused or "
+        "stopped\n",
     .options = options,
     .run = run,
 };

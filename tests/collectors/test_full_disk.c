@@ -17,6 +17,7 @@
 
 #include "collectors/engine.h"
 #include "m4a1/base/files.h"
+#include "m4a1/base/log.h"
 #include "m4a1/base/random.h"
 #include "m4a1/base/text.h"
 #include "schema/query.h"
@@ -24,7 +25,7 @@
 #include "tests/support/store_fixture.h"
 
 #define N_CALLS 120
-#define ANSWER_BYTES 12000 /* that no compression makes small */
+#define ANSWER_BYTES 12000
 
 static struct error err;
 
@@ -56,16 +57,23 @@ static void lift_limit(void)
     setrlimit(RLIMIT_FSIZE, &limit);
 }
 
+/* Letters that no compression makes small; freed by the caller. */
+static char *noise(int number, int n)
+{
+    struct rng rng;
+    rng_init(&rng, 1, "test/full", (uint64_t)number);
+    char *text = malloc((size_t)n + 1);
+    for (int i = 0; i < n; i++)
+        text[i] = (char)('a' + rng_below(&rng, 26));
+    text[n] = '\0';
+    return text;
+}
+
 static int answer_long(
     struct raw_connection *c, const struct raw_request *request, void *arg)
 {
     (void)arg;
-    struct rng rng;
-    rng_init(&rng, 1, "test/full", (uint64_t)request->number);
-    char *text = malloc(ANSWER_BYTES + 1);
-    for (int i = 0; i < ANSWER_BYTES; i++)
-        text[i] = (char)('a' + rng_below(&rng, 26));
-    text[ANSWER_BYTES] = '\0';
+    char *text = noise(request->number, ANSWER_BYTES);
     if (limited && request->number == 70)
         limit_file_size();
     raw_sleep_ms(5);
@@ -223,6 +231,84 @@ static void test_reserve_that_was_cut(void **state)
     store_fixture_close(&f);
 }
 
+/* ---- answers that find no room anywhere ------------------------------------------ */
+
+#define N_HUGE 40
+#define HUGE_BYTES 400000
+
+static int answer_hugely(
+    struct raw_connection *c, const struct raw_request *request, void *arg)
+{
+    (void)arg;
+    char *text = noise(request->number, HUGE_BYTES);
+    raw_sleep_ms(50);
+    raw_chat(c, "", text);
+    free(text);
+    return 1;
+}
+
+static void count_lost(enum log_level level, const char *line, void *arg)
+{
+    long long call = 0, attempt = 0;
+    if (level == LOG_ERROR &&
+        sscanf(line, "the answer of call %lld (attempt %lld) is lost", &call, &attempt) ==
+            2)
+        ++*(int *)arg;
+}
+
+/* They are named one by one, and their calls are asked again. */
+static void test_reserve_that_is_too_small(void **state)
+{
+    (void)state;
+    struct store_fixture f;
+    struct engine_result r, again;
+    struct rlimit limit;
+    int n_named = 0;
+    signal(SIGXFSZ, SIG_IGN);
+    store_fixture_open(&f, "keep");
+    struct raw_server *server = raw_server_start(answer_hugely, NULL);
+    int64_t llm = store_fixture_llm(&f, "a", raw_server_url(server), use_8_slots);
+    store_fixture_price(&f, llm, 1000, 1000);
+    for (int i = 0; i < N_HUGE; i++)
+        store_fixture_session(&f, llm, 1, 1);
+    store_fixture_reopen(&f);
+    getrlimit(RLIMIT_FSIZE, &limit);
+    limit.rlim_cur = (2 << 20) + 65536; // the reserve, and little more of the log
+    setrlimit(RLIMIT_FSIZE, &limit);
+    log_to(count_lost, &n_named, LOG_WARN);
+    enum status s = collect(&f, &r);
+    log_to(NULL, NULL, LOG_WARN);
+    lift_limit();
+    assert_int_equal(s, E_STORE);
+    store_fixture_reopen(&f);
+    int n_open =
+        (int)store_fixture_int(&f, "SELECT count(*) FROM attempt WHERE status = 'sent'");
+    assert_in_range(r.n_kept, 1, 7);
+    assert_in_range(n_named, 1, 7);
+    assert_int_equal(r.n_kept + n_named, n_open);
+    int n_before = raw_server_n_requests(server);
+    int64_t n_stored = store_fixture_int(&f, "SELECT count(*) FROM response");
+    if (collect(&f, &again) != OK)
+        fail_msg("%s", err.msg);
+    assert_int_equal(again.n_taken_in, r.n_kept);
+    assert_int_equal(again.n_recovered, n_named);
+    assert_int_equal(
+        raw_server_n_requests(server), n_before + N_HUGE - n_stored - r.n_kept);
+    assert_int_equal(store_fixture_int(&f, "SELECT count(*) FROM response WHERE"
+                                           " length(text) = 400000"),
+        N_HUGE);
+    // What was lost may have been billed: it counts in full.
+    assert_int_equal(
+        store_fixture_int(&f, "SELECT count(*) FROM attempt JOIN attempt_cost USING"
+                              " (attempt_id) WHERE status = 'unknown' AND counted_pusd ="
+                              " reserved_pusd AND reserved_pusd > 0"),
+        n_named);
+    engine_result_release(&again);
+    engine_result_release(&r);
+    raw_server_stop(server);
+    store_fixture_close(&f);
+}
+
 static void test_no_room_for_a_reserve(void **state)
 {
     (void)state;
@@ -250,6 +336,7 @@ int main(void)
         cmocka_unit_test(test_page_limit),
         cmocka_unit_test(test_file_size_limit),
         cmocka_unit_test(test_reserve_that_was_cut),
+        cmocka_unit_test(test_reserve_that_is_too_small),
         cmocka_unit_test(test_no_room_for_a_reserve),
     };
     return cmocka_run_group_tests_name("full_disk", tests, NULL, NULL);

@@ -12,8 +12,11 @@ check "scenes" "$M4A1" demo --scenes scenes --n-scenes 2 --quiet
 check "a store" "$M4A1" init s.m4a1 --quiet
 check "with scenes" "$M4A1" ingest s.m4a1 scenes --quiet
 check "and a plan" "$M4A1" plan s.m4a1 --sessions 20 --fan-out 1 --quiet
+cp s.m4a1 planned.m4a1
 planned=$(sql 'SELECT count(*) FROM call')
-check_status 3 "calls are open" "$M4A1" status s.m4a1 --exit-code
+check_status 3 "calls are open" "$M4A1" status s.m4a1 --json --exit-code
+check_equal "which the JSON tells too" "$(jq '.ready > 0 and .waiting > 0 and .failed == 0
+    and .ready + .waiting == '"$planned"' and .open_attempts == 0' "$TAP_OUT")" true
 start_simulator --seed 5 --time-scale 0.02 || exit 1
 collect=("$M4A1" collect s.m4a1 --quiet --simulator "http://127.0.0.1:$SIM_PORT" --max-usd 1000)
 
@@ -50,12 +53,38 @@ check_equal "after what was in flight" "$(sql "SELECT count(*) FROM attempt
     WHERE status IN ('sent', 'unknown')")" 0
 check_equal "which the run tells" "$(sql 'SELECT outcome FROM run ORDER BY run_id DESC LIMIT 1')" \
     interrupted
+
+# Answers that take longer than the grace period are given up, and told apart from failures.
+stop_simulator
+start_simulator --seed 5 --time-scale 20 || exit 1
+collect=("$M4A1" collect s.m4a1 --quiet --simulator "http://127.0.0.1:$SIM_PORT" --max-usd 1000)
+"${collect[@]}" --grace 0.5 >out.txt 2>&1 &
+pid=$!
+stop_at_exit "$pid"
+check "a run has slow calls in flight" wait_for 20 one_is_open
+check_status 3 "which status counts" "$M4A1" status s.m4a1 --json --exit-code
+check_equal "as open attempts" "$(jq '.open_attempts > 0' "$TAP_OUT")" true
+begun=$SECONDS
+kill -TERM "$pid"
+wait "$pid"
+check_equal "SIGTERM with a short grace" $? 130
+check "ends it soon" test $((SECONDS - begun)) -le 5
+check "it says how long it waits" grep -q 'finishing [0-9]* calls in flight (up to 0.5 s)' out.txt ||
+    note <out.txt
+check_equal "no attempt is open" "$(sql "SELECT count(*) FROM attempt WHERE status = 'sent'")" 0
+check "those in flight are given up" \
+    test "$(sql "SELECT count(*) FROM attempt WHERE error_class = 'aborted' AND NOT final")" -gt 0
+check_equal "and count what they may cost" "$(sql "SELECT count(*) FROM attempt
+    JOIN attempt_cost USING (attempt_id) WHERE error_class = 'aborted'
+        AND counted_pusd IS NOT reserved_pusd")" 0
+
 stop_simulator
 start_simulator --seed 5 --time-scale 0 || exit 1
 collect=("$M4A1" collect s.m4a1 --quiet --simulator "http://127.0.0.1:$SIM_PORT" --max-usd 1000)
 check "the rest is collected" "${collect[@]}"
 check_equal "once" "$(sql 'SELECT count(*) FROM response')" "$planned"
-check "and nothing is open" "$M4A1" status s.m4a1 --exit-code
+check "and nothing is open" "$M4A1" status s.m4a1 --json --exit-code
+check_equal "nor waits" "$(jq '[.ready, .waiting, .failed, .blocked, .open_attempts] | add' "$TAP_OUT")" 0
 
 check "latencies" "$M4A1" stats latency s.m4a1 --json --profile costs.json
 check_equal "loaded and isolated apart" \
@@ -67,4 +96,53 @@ check_output "with its address" "^curl -sS 'http"
 check "stored answers are read anew" "$M4A1" rederive s.m4a1 --dry-run
 check_output "and say the same" 'say the same of all'
 check "and the store holds every invariant" "$M4A1" check s.m4a1 --quiet
+
+# ---- three machines, a copy each ----------------------------------------------------
+
+stop_simulator
+start_simulator --seed 5 --time-scale 0 || exit 1
+for i in 1 2 3; do
+    cp planned.m4a1 "copy$i.m4a1"
+    check "shard $i of 3" "$M4A1" collect "copy$i.m4a1" --quiet --shard "$i/3" --max-usd 1000 \
+        --simulator "http://127.0.0.1:$SIM_PORT"
+    check "again" "$M4A1" collect "copy$i.m4a1" --quiet --shard "$i/3" --max-usd 1000 \
+        --simulator "http://127.0.0.1:$SIM_PORT"
+    check_output "sends nothing" '^Nothing was sent'
+    sqlite3 -readonly "copy$i.m4a1" 'SELECT c.identity FROM response JOIN call c USING (call_id)'
+done >shards.txt
+sed -n '/^[0-9a-f]\{64\}$/p' shards.txt | sort >answered.txt
+grep -v '^[0-9a-f]\{64\}$' shards.txt
+sqlite3 -readonly planned.m4a1 'SELECT identity FROM call ORDER BY 1' >wanted.txt
+check "together they answer each call of the plan, once" cmp answered.txt wanted.txt
+check_equal "and ask for nothing else" \
+    "$(curl -sS --noproxy '*' "http://127.0.0.1:$SIM_PORT/simulator/stats" | jq .requests.seen)" "$planned"
+
+# ---- the loop of a scheduler, as the help has it ------------------------------------
+
+cp planned.m4a1 loop.m4a1
+runs=0
+while "$M4A1" status loop.m4a1 --exit-code >/dev/null; [ $? -eq 3 ]; do
+    runs=$((runs + 1))
+    "$M4A1" collect loop.m4a1 --limit 40 --quiet --max-usd 1000 \
+        --simulator "http://127.0.0.1:$SIM_PORT" >out.txt 2>&1
+    [ $? -eq 3 ] || break
+done
+check_equal "a loop over status and collect ends when all is done" "$runs" $(((planned + 39) / 40))
+check "with exit status 0" "$M4A1" status loop.m4a1 --exit-code
+check_status 3 "a judge leaves calls open" "$M4A1" annotate loop.m4a1 --limit 3 --quiet \
+    --max-usd 1000 --simulator "http://127.0.0.1:$SIM_PORT"
+check_status 3 "which status counts" "$M4A1" status loop.m4a1 --exit-code
+check "and at which the loop ends: they are not for collect" "$M4A1" collect loop.m4a1 --quiet \
+    --simulator "http://127.0.0.1:$SIM_PORT"
+stop_simulator
+
+# Where calls fail for good, none is open in the end, and the exit status says so.
+start_simulator --seed 5 --time-scale 0 --faults 0.3 --faults-kind malformed || exit 1
+cp planned.m4a1 failing.m4a1
+check_status 3 "without a second attempt" "$M4A1" collect failing.m4a1 --quiet --max-usd 1000 \
+    --max-attempts 1 --simulator "http://127.0.0.1:$SIM_PORT"
+check_status 1 "some calls have failed and none is open" "$M4A1" status failing.m4a1 --json --exit-code
+check_equal "which the JSON tells" "$(jq '.failed > 0 and .blocked > 0 and .ready + .waiting == 0' \
+    "$TAP_OUT")" true
+check_status 1 "a store that is not there is no 3" "$M4A1" status none.m4a1 --exit-code
 done_testing

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "collectors/llm/fetch.h"
+#include "collectors/llm/network.h"
 #include "m4a1/base/clock.h"
 #include "m4a1/base/text.h"
 
@@ -196,13 +196,7 @@ static void set_options(struct transfer *t)
     CURL *e = t->easy;
     struct exchange *ex = t->ex;
     curl_easy_setopt(e, CURLOPT_PRIVATE, t);
-    curl_easy_setopt(e, CURLOPT_URL, ex->url);
-    curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(e, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-    curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(e, CURLOPT_USERAGENT, "m4a1/" M4A1_VERSION);
+    network_set(e, ex->url);
     curl_easy_setopt(e, CURLOPT_POST, 1L);
     curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)t->n_left);
     curl_easy_setopt(e, CURLOPT_HTTPHEADER, t->headers);
@@ -222,8 +216,6 @@ static void set_options(struct transfer *t)
     // Nothing compressed is asked for; what comes so all the same is unpacked.
     curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "identity");
     curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, ex->is_fresh ? 1L : 0L);
-    if (fetch_is_loopback(ex->url))
-        curl_easy_setopt(e, CURLOPT_PROXY, "");
 }
 
 static void set_end(struct exchange *ex, enum exchange_end end, const char *why)
@@ -351,6 +343,7 @@ static void take_ended(struct transport *tr)
         enum exchange_end end = end_of(t, code);
         if (end == EXCHANGE_STALE)
             t->ex->error[0] = '\0';
+        network_explain(t->easy, code, t->ex->error, sizeof t->ex->error);
         end_transfer(tr, t, end,
             end == EXCHANGE_STALE ? "the kept-alive connection was dead"
                                   : curl_easy_strerror(code));

@@ -78,8 +78,6 @@ void network_explain(CURL *easy, CURLcode code, char *why, size_t size)
     if (!file)
         file = variable("SSL_CERT_FILE");
     if (n < size)
-        snprintf(why + n, size - n,
-            " (certificates are always verified; a private authority's is taken from the"
-            " file in SSL_CERT_FILE%s%s)",
-            file ? ", now " : "", file ? file : "");
+        snprintf(why + n, size - n, " (of a private authority? name its file in %s%s%s)",
+            "SSL_CERT_FILE", file ? ", not " : "", file ? file : "");
 }

@@ -9,6 +9,7 @@
 #include "m4a1/base/embed.h"
 #include "m4a1/base/json.h"
 #include "m4a1/base/text.h"
+#include "schema/accepts.h"
 #include "schema/identity.h"
 #include "schema/llm.h"
 #include "schema/query.h"
@@ -182,9 +183,15 @@ static enum status plan_for_judge(struct store *store, const struct llm *judge,
     const char *template =
         terms->judge_template ? terms->judge_template : judge_template_start;
     struct query *q;
-    enum status s = query_open(store, PAIRS_SQL, &q, err);
+    struct accepts_store views;
+    enum status s = accepts_load(store, &views, err);
     if (s)
         return s;
+    s = query_open(store, PAIRS_SQL, &q, err);
+    if (s) {
+        accepts_release(&views);
+        return s;
+    }
     struct buffer text;
     buffer_init(&text, JUDGE_TEXT_MAX);
     int64_t after = 0;
@@ -199,12 +206,15 @@ static enum status plan_for_judge(struct store *store, const struct llm *judge,
         s = fill_template(store, template, &pair, &text, err);
         if (!s)
             s = insert_judgement(store, judge, &pair, sample, buffer_str(&text),
-                terms->sees_views && judge->accepts[VIEW_IMAGE] != 0 ? pair.views : 0, err);
+                terms->sees_views ? accepts_sent(judge->accepts, views.views, pair.views)
+                                  : 0,
+                err);
         pair_release(&pair);
         counts->planned++;
     }
     buffer_release(&text);
     query_close(q);
+    accepts_release(&views);
     return s;
 }
 

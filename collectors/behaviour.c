@@ -15,9 +15,7 @@ static int count_bits(uint32_t set)
 static int fits(
     const struct behaviour_llm *llm, uint32_t context, uint32_t set, int keep_images)
 {
-    if (llm->max_images <= 0)
-        return llm->max_images < 0 || set == 0;
-    return count_bits(keep_images ? context | set : set & ~context) <= llm->max_images;
+    return accepts_action(llm->accepts, llm->views, set, context, keep_images, NULL);
 }
 
 static int compare_actions(const void *a, const void *b)
@@ -76,8 +74,7 @@ enum status behaviour_eligible(const struct behaviour_llm *llms, size_t n_llms,
         *actions = NULL;
         return error_set(err, E_ARG,
             "no llm can take the views the dialogue holds: raise \"accepts\", list "
-            "smaller "
-            "actions, or set history.images to \"drop\"");
+            "smaller actions, or set history.images to \"drop\"");
     }
     double p_role = of_role[0] && of_role[1] ? 0.5 : 1.0;
     for (size_t i = 0; i < *n; i++) {
@@ -164,7 +161,7 @@ static enum status weigh_fixed(const struct behaviour_choice *choice,
                  : error_set(err, E_ARG,
                        "the action that plan.action names is not eligible here: the "
                        "recipe's actions say what an llm offers, and \"accepts\" how "
-                       "many images");
+                       "many views of each kind it takes");
 }
 
 const struct behaviour behaviours[BEHAVIOUR_N] = {

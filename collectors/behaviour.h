@@ -12,13 +12,15 @@
 #include <stdint.h>
 #include "m4a1/base/error.h"
 #include "m4a1/base/random.h"
+#include "schema/accepts.h"
 
 /* What an llm offers. */
 struct behaviour_llm {
     int cloud;      /* 0 = local */
-    int max_images; /* per request; -1 = any number, 0 = it is sent text only */
     uint32_t *sets; /* [n_sets] listed sets of views, each once */
     size_t n_sets;
+    int accepts[N_VIEW_KINDS];        /* as llm.accepts */
+    const struct accepts_view *views; /* [32] by bit, borrowed */
 };
 
 struct behaviour_action {
@@ -32,8 +34,8 @@ struct behaviour_action {
  * an llm of that role uniformly, a size uniformly among its listed sets' sizes, one of
  * the sets of that size uniformly, united with what is there already.  Listed sets
  * that add the same views are one action.  An llm is eligible with those sets only
- * that keep the images of a request within its max_images; keep_images tells whether
- * views of earlier turns are sent again.
+ * that it accepts (accepts_action()); keep_images tells whether views of earlier turns,
+ * of any kind, are sent again.
  *   actions  [*n], in the order of llms, then of bits; freed with free()
  * E_ARG where nothing is eligible. */
 MUST_CHECK enum status behaviour_eligible(const struct behaviour_llm *llms, size_t n_llms,

@@ -1,8 +1,9 @@
 /* doctor.h - is everything there that a run of this recipe needs?
  *
  * For each llm: protocol and parameters, key, price and its age, bounds, whether the
- * server can be reached and its clock agrees, and one tiny call with a tiny image,
- * through the same engine as any other call, in a scratch store that is removed. */
+ * server can be reached and its clock agrees, and one tiny call, with a tiny image and a
+ * second of silence where the llm takes them and the recipe has such views, through the
+ * same engine as any other call, in a scratch store that is removed. */
 #ifndef COLLECTORS_DOCTOR_H
 #define COLLECTORS_DOCTOR_H
 

@@ -10,9 +10,11 @@
 #include "m4a1/base/clock.h"
 #include "m4a1/base/hash.h"
 #include "m4a1/base/text.h"
+#include "schema/accepts.h"
 #include "schema/query.h"
 
-#define SIDE_PX 64 /* some models refuse smaller pictures */
+#define SIDE_PX 64          /* some models refuse smaller pictures */
+#define SILENCE_BYTES 16000 /* a second at 8 kHz, two bytes a sample */
 #define QUESTION "This is a test. Answer with the one word: ready"
 
 /* ---- what is asked -------------------------------------------------------------- */
@@ -39,14 +41,37 @@ static enum status add_picture(struct doctor *d, struct error *err)
             " VALUES (1, ?, 'image/jpeg', ?2, ?2, ?)",
             "tib", sha256, (int64_t)SIDE_PX, (const void *)jpeg.data, jpeg.len);
     }
+    // A recipe without images may have a video: a clip of one frame.
     if (s == OK)
         s = store_run(d->scratch, err,
             "INSERT INTO scene_frame (scene_id, view_id, at_ms, frame_id, source)"
-            " SELECT 1, view_id, 0, 1, 'test' FROM view WHERE kind = 'image'"
-            " ORDER BY position LIMIT 1",
+            " SELECT 1, view_id, 0, 1, 'test' FROM view WHERE kind IN ('image', 'video')"
+            " ORDER BY kind, position LIMIT 1",
             "");
     picture_release(&p);
     buffer_release(&jpeg);
+    return s;
+}
+
+/* A second of silence, 8 kHz, as a frame of the first view that is heard. */
+static enum status add_silence(struct doctor *d, struct error *err)
+{
+    static const uint8_t head[] = "RIFF\xa4\x3e\0\0WAVEfmt \x10\0\0\0\1\0\1\0"
+                                  "\x40\x1f\0\0\x80\x3e\0\0\2\0\x10\0data\x80\x3e\0";
+    uint8_t wav[44 + SILENCE_BYTES] = { 0 };
+    char sha256[HASH_HEX];
+    memcpy(wav, head, sizeof head);
+    hash_hex(wav, sizeof wav, sha256);
+    enum status s = store_run(d->scratch, err,
+        "INSERT INTO frame (frame_id, sha256, media_type, width_px, height_px, bytes,"
+        " duration_ms) VALUES (2, ?, 'audio/wav', 0, 0, ?, 1000)",
+        "tb", sha256, (const void *)wav, sizeof wav);
+    if (s == OK)
+        s = store_run(d->scratch, err,
+            "INSERT INTO scene_frame (scene_id, view_id, at_ms, frame_id, source)"
+            " SELECT 1, view_id, 0, 2, 'test' FROM view WHERE kind = 'audio'"
+            " ORDER BY position LIMIT 1",
+            "");
     return s;
 }
 
@@ -61,14 +86,37 @@ static enum status add_scene(struct doctor *d, struct error *err)
     enum status s = OK;
     for (size_t i = 0; s == OK && i < COUNT_OF(rows); i++)
         s = store_run(d->scratch, err, rows[i], "");
-    return s == OK ? add_picture(d, err) : s;
+    if (s == OK)
+        s = add_picture(d, err);
+    return s == OK ? add_silence(d, err) : s;
 }
 
-/* A session of one turn for each llm; with the picture where it takes any. */
+/* Of the views that have a frame, those that the llm takes. */
+static enum status find_views(
+    struct doctor *d, const struct llm *llm, int64_t *set, struct error *err)
+{
+    struct accepts_store views;
+    int64_t all = 0;
+    *set = 0;
+    enum status s = accepts_load(d->scratch, &views, err);
+    if (s != OK)
+        return s;
+    s = store_int(d->scratch, 0, &all, err,
+        "SELECT sum(1 << v.position) FROM scene_frame JOIN view v USING (view_id)", "");
+    *set = accepts_sent(llm->accepts, views.views, (uint32_t)all);
+    accepts_release(&views);
+    return s;
+}
+
+/* A session of one turn for each llm; with the picture and the silence where it takes
+ * them. */
 static enum status add_call(struct doctor *d, const struct llm *llm, struct error *err)
 {
-    int64_t with_picture = llm->accepts[VIEW_IMAGE] != 0;
-    enum status s = store_run(d->scratch, err,
+    int64_t views = 0;
+    enum status s = find_views(d, llm, &views, err);
+    if (s != OK)
+        return s;
+    s = store_run(d->scratch, err,
         "INSERT INTO session (identity, scene_id, at_ms) VALUES (?, 1, 0)", "t",
         llm->name);
     if (s == OK)
@@ -78,10 +126,9 @@ static enum status add_call(struct doctor *d, const struct llm *llm, struct erro
     if (s == OK)
         s = store_run(d->scratch, err,
             "INSERT INTO call (identity, turn_id, purpose, llm_id, views_added,"
-            " views_context) SELECT name, ?, 'path', llm_id, x.set_of, x.set_of FROM llm,"
-            " (SELECT coalesce(max(?2 << v.position), 0) AS set_of FROM scene_frame JOIN"
-            "  view v USING (view_id)) x WHERE name = ?3",
-            "iit", store_last_id(d->scratch), with_picture, llm->name);
+            " views_context) SELECT name, ?, 'path', llm_id, ?2, ?2 FROM llm"
+            " WHERE name = ?3",
+            "iit", store_last_id(d->scratch), views, llm->name);
     // One that does not answer should not keep the others waiting for minutes.
     if (s == OK)
         s = store_run(d->scratch, err,
@@ -112,6 +159,8 @@ static const char *advice(const char *class, const char *error, int64_t http_sta
         return "the key works; try again later, or lower limits and slots";
     if (http_status == 404 || says(error, "model"))
         return "look at \"model\" and \"url\": the server knows no such thing";
+    if (says(error, "audio") || says(error, "sound"))
+        return "it takes no audio: say so with \"accepts\": {\"audio\": 0}";
     if (says(error, "image") || says(error, "vision") || says(error, "mmproj"))
         return "it takes no images: say so with \"accepts\": {\"image\": 0}";
     if (text_equal(class, "timeout"))
@@ -132,9 +181,11 @@ static void tell_answer(struct doctor *d, const struct llm *llm, const struct qu
     }
     doctor_note(d, llm, "call", has_usage ? DOCTOR_OK : DOCTOR_WARNING,
         has_usage ? NULL : "without usage its costs stay unknown; see \"stream\"",
-        "answered in %.2f s%s, %s%s%s%s", query_double(q, 3),
-        query_int(q, 5) ? " with an image" : "", usd, has_usage ? "" : ", no usage",
-        model ? ", by " : "", model ? model : "");
+        "answered in %.2f s%s%s%s, %s%s%s%s", query_double(q, 3),
+        query_int(q, 5) ? " with an image" : "",
+        query_int(q, 5) && query_int(q, 9) ? " and" : "",
+        query_int(q, 9) ? " with a second of silence" : "", usd,
+        has_usage ? "" : ", no usage", model ? ", by " : "", model ? model : "");
     if (query_int(q, 8))
         doctor_note(d, llm, "simulated", DOCTOR_WARNING, NULL,
             "its answers are simulated: this is m4a1 simulate");
@@ -150,8 +201,11 @@ static enum status tell_all(struct doctor *d, struct error *err)
             continue;
         s = query_open(d->scratch,
             "SELECT a.error_class, a.error, a.http_status, a.latency_ns / 1e9,"
-            " x.cost_pusd / 1e12, c.views_added <> 0, r.input_tokens, r.model, "
-            "r.simulated"
+            " x.cost_pusd / 1e12, EXISTS (SELECT 1 FROM view v WHERE v.kind <> 'audio'"
+            "  AND c.views_added >> v.position & 1), r.input_tokens, r.model, "
+            "r.simulated,"
+            " EXISTS (SELECT 1 FROM view v WHERE v.kind = 'audio'"
+            "  AND c.views_added >> v.position & 1)"
             " FROM call c JOIN llm l USING (llm_id) LEFT JOIN attempt a USING (call_id)"
             " LEFT JOIN response r USING (attempt_id)"
             " LEFT JOIN response_cost x USING (attempt_id) WHERE l.name = ?",

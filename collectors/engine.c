@@ -12,6 +12,7 @@
 
 #include "collectors/endpoint.h"
 #include "collectors/engine_private.h"
+#include "collectors/fit.h"
 #include "collectors/ledger.h"
 #include "collectors/preflight.h"
 #include "m4a1/base/clock.h"
@@ -286,7 +287,11 @@ static enum status prepare(struct engine *e, struct error *err)
     int *used = calloc(e->n_llms ? e->n_llms : 1, sizeof *used);
     if (!used)
         return error_nomem(err, e->n_llms * sizeof *used);
+    const struct fit_run fit = { &e->scope, e->llms, e->n_llms, used, o->progress,
+        o->interrupted };
     s = preflight(e->store, &rules, e->llms, e->n_llms, used, err);
+    if (s == OK)
+        s = fit_pictures(e->store, &fit, err);
     if (s == OK)
         s = make_lanes(e, used, err);
     free(used);

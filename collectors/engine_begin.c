@@ -61,11 +61,10 @@ static enum status build(struct engine *e, struct job *job, int *ok, struct erro
     struct error why = ERROR_INIT;
     enum status s =
         dialogue_build(e->store, e->cache, job->call_id, job->llm, &job->dialogue, &why);
-    if (s == OK && job->llm->accepts[VIEW_IMAGE] >= 0 &&
-        dialogue_n_images(job->dialogue) > (size_t)job->llm->accepts[VIEW_IMAGE])
-        s = error_set(&why, E_DATA, "call %lld has %zu images, but llm %s accepts %d",
-            (long long)job->call_id, dialogue_n_images(job->dialogue), job->llm->name,
-            job->llm->accepts[VIEW_IMAGE]);
+    if (s == OK)
+        s = dialogue_check_accepts(job->dialogue, job->llm, &why);
+    if (s == E_DATA && job->dialogue)
+        error_prefix(&why, "call %lld: ", (long long)job->call_id);
     if (s == OK && salt_is_needed(job->protocol, job->llm))
         s = salt_add(e->store, job->call_id, job->dialogue, &why);
     *ok = s == OK;

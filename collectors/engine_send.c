@@ -1,8 +1,11 @@
 /* engine_send.c - sending: which call goes next, what it reserves, its row, its request. */
 #include "collectors/engine_private.h"
 
+#include <stdio.h>
+
 #include "collectors/ledger.h"
 #include "m4a1/base/clock.h"
+#include "m4a1/base/log.h"
 
 #define SIMULATOR_TOKEN "simulated" /* what the simulator gets to see for a key */
 #define MAX_OPTIONS 65536
@@ -14,6 +17,19 @@ static int has_room(int64_t cap_pusd, int64_t spent_pusd, int64_t more_pusd)
 {
     return cap_pusd < 0 || more_pusd == 0 ||
            (more_pusd <= cap_pusd && spent_pusd <= cap_pusd - more_pusd);
+}
+
+/* The preflight saw a price; the clock has jumped to a time before the first one, and what
+ * is sent now would count nothing against the caps. */
+static void leave_unpriced(struct lane *lane, int64_t now_ms)
+{
+    char now[32];
+    lane->is_refused = 1;
+    snprintf(lane->figures.last_error, sizeof lane->figures.last_error,
+        "it has no price for %s, which this machine's clock shows: set the clock",
+        clock_iso8601(now_ms, now, sizeof now));
+    log_warn("llm %s: %s; its calls are left for a later run", lane->llm->name,
+        lane->figures.last_error);
 }
 
 /* Sets what the job reserves.  *fits is 0 where the cap has no room for it now. */
@@ -28,6 +44,10 @@ static enum status reserve(
         return s;
     job->reserved_pusd = -1;
     *fits = 1;
+    if (!price.is_known && !e->o->allow_unpriced) {
+        leave_unpriced(lane, job->sent_ms);
+        *fits = 0;
+    }
     if (!price.is_known)
         return OK;
     job->reserved_pusd =

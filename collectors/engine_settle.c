@@ -105,7 +105,9 @@ static void judge_server(struct engine *e, struct lane *lane, const struct job *
 {
     enum failure failure = job->answer.failure;
     int http_status = job->exchange.http_status;
-    if (failure == FAILURE_QUOTA || http_status == 401 || http_status == 404) {
+    int is_redirect = http_status >= 300 && http_status < 400;
+    if (failure == FAILURE_QUOTA || http_status == 401 || http_status == 404 ||
+        is_redirect) {
         // Every other call of this llm would fail the same way, and for good.
         if (!lane->is_refused)
             log_warn("llm %s: %s; its other calls are left for a later run",
@@ -144,7 +146,7 @@ static enum status is_same_again(
 static int64_t asked_ns(const struct job *job, int64_t now_ms)
 {
     int64_t ns = retry_after_ns(buffer_str(&job->exchange.headers), now_ms);
-    return ns >= 0 ? ns : job->answer.retry_after_ns;
+    return ns > 0 ? ns : job->answer.retry_after_ns;
 }
 
 /* A tenth more at most, and no more than a second: calls that were turned away together
@@ -179,7 +181,7 @@ static int plan_next(struct engine *e, struct lane *lane, const struct job *job)
     if (failure == FAILURE_STALE)
         wait = 0;
     else
-        wait = wait >= 0
+        wait = wait > 0
                    ? spread(e, wait)
                    : retry_wait_ns(n_failed ? n_failed : 1, headers, now_ms, &e->rng);
     if (wait > LONGEST_WAIT_NS) {

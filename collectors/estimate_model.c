@@ -22,19 +22,19 @@ const char *const estimate_basis_names[3] = { "measured", "simulated", "guessed"
 #define GUESSED_CLOUD_S 6.0  /* seconds a call */
 #define GUESSED_LOCAL_S 12.0
 
-/* Means by llm, number of images and whether simulated.  The cost is that of today's
+/* Means by llm, views shown and whether simulated.  The cost is that of today's
  * price row, whatever it was when the call was sent. */
 static const char sql_measured[] =
     "WITH seen AS (SELECT c.llm_id, a.simulated, x.latency_ns / 1e9 AS latency_s,"
     " a.input_tokens AS i, a.cache_read_tokens AS cr, a.cache_write_tokens AS cw,"
     " a.output_tokens + a.reasoning_tokens AS o,"
-    " (SELECT count(*) FROM view v WHERE (CASE WHEN c.text IS NULL AND"
+    " CASE WHEN c.text IS NULL AND"
     "  coalesce(p.settings ->> '$.history.images', 'keep') = 'keep'"
-    "  THEN c.views_context ELSE c.views_added END >> v.position) & 1) AS images"
+    "  THEN c.views_context ELSE c.views_added END AS views"
     " FROM answer a JOIN call c USING (call_id) JOIN attempt x USING (attempt_id)"
     " JOIN turn t USING (turn_id) JOIN session e USING (session_id)"
     " LEFT JOIN plan p USING (plan_id))"
-    " SELECT llm_id, simulated, images, count(*), avg(i + cr + cw), avg(o),"
+    " SELECT llm_id, simulated, views, count(*), avg(i + cr + cw), avg(o),"
     " avg(latency_s), avg(usd), avg(usd * usd) FROM (SELECT *,"
     " (SELECT (i * q.input_pusd + cr * q.cache_read_pusd + cw * q.cache_write_pusd"
     "   + o * q.output_pusd) / 1e12 FROM price q WHERE q.llm_id = seen.llm_id"
@@ -42,7 +42,7 @@ static const char sql_measured[] =
     "   AND q.min_input_tokens <= i + cr + cw"
     "  ORDER BY q.valid_from_ms DESC, q.min_input_tokens DESC LIMIT 1) AS usd FROM seen)"
     " WHERE i IS NOT NULL AND cr IS NOT NULL AND cw IS NOT NULL AND o IS NOT NULL"
-    " GROUP BY llm_id, simulated, images ORDER BY llm_id, simulated, images";
+    " GROUP BY llm_id, simulated, views ORDER BY llm_id, simulated, views";
 
 static size_t find_llm(const struct plan_inputs *in, int64_t llm_id)
 {
@@ -52,18 +52,28 @@ static size_t find_llm(const struct plan_inputs *in, int64_t llm_id)
     return i;
 }
 
+/* Takes the mean over n more answers into another mean. */
+static void add_mean(struct model_mean *to, int64_t n, const struct query *q)
+{
+    double share = (double)n / (double)(to->n + n);
+    to->n += n;
+    to->input_tokens += share * (query_double(q, 4) - to->input_tokens);
+    to->output_tokens += share * (query_double(q, 5) - to->output_tokens);
+    to->usd += share * (query_double(q, 7) - to->usd);
+    to->usd_squared += share * (query_double(q, 8) - to->usd_squared);
+}
+
 /* Real answers come first; simulated ones are used where there is no other. */
-static void add_measured(struct model_llm *m, const struct query *q)
+static void add_measured(struct model_llm *m, int images, const struct query *q)
 {
     int simulated = query_int(q, 1) != 0;
     if (m->n && m->basis != (simulated ? BASIS_SIMULATED : BASIS_MEASURED))
         return;
-    int64_t images = query_int(q, 2), n = query_int(q, 3);
+    int64_t n = query_int(q, 3);
     if (images >= MODEL_MAX_IMAGES)
         return;
     m->basis = simulated ? BASIS_SIMULATED : BASIS_MEASURED;
-    m->by_images[images] = (struct model_mean) { n, query_double(q, 4),
-        query_double(q, 5), query_double(q, 7), query_double(q, 8) };
+    add_mean(&m->by_images[images], n, q);
     double share = (double)n / (double)(m->n + n);
     m->n += n;
     m->output_tokens += share * (query_double(q, 5) - m->output_tokens);
@@ -121,7 +131,8 @@ static enum status load_measured(
     while (!(s = query_next(q, err)) && query_has_row(q)) {
         size_t i = find_llm(m->in, query_int(q, 0));
         if (i < m->in->n_llms)
-            add_measured(&m->llms[i], q);
+            add_measured(&m->llms[i],
+                estimate_n_images(m->in, &m->in->llms[i], (uint32_t)query_int(q, 2)), q);
     }
     query_close(q);
     return s;
@@ -234,15 +245,23 @@ struct estimate_call estimate_one(const struct estimate_model *m, size_t llm,
     return c;
 }
 
-int estimate_n_images(const struct plan_inputs *in, uint32_t context, uint32_t added)
+int estimate_n_images(const struct plan_inputs *in, const struct llm *llm, uint32_t views)
 {
-    return __builtin_popcount(in->recipe->history.keep_images ? context | added : added);
+    uint32_t sent = accepts_sent(llm->accepts, in->views.views, views);
+    int n = 0;
+    for (int i = 0; i < ACCEPTS_MAX_VIEWS && sent >> i; i++) {
+        const struct accepts_view *view = &in->views.views[i];
+        if (sent >> i & 1)
+            n += view->n_pictures ? view->n_pictures : 1;
+    }
+    return n;
 }
 
 int estimate_judge_images(const struct plan_inputs *in, const struct llm *judge)
 {
-    int sees = in->recipe->annotate.judge_sees_views && judge->accepts[VIEW_IMAGE] != 0;
-    return sees ? __builtin_popcount(in->all_views) : 0;
+    return in->recipe->annotate.judge_sees_views
+               ? estimate_n_images(in, judge, in->all_views)
+               : 0;
 }
 
 double estimate_usd_with_judges(const struct estimate_model *m, size_t llm, int n_images,

@@ -4,7 +4,7 @@
 
 #include "collectors/plan_estimate.h"
 
-#define MODEL_MAX_IMAGES 33 /* 0 to 32 views */
+#define MODEL_MAX_IMAGES 129
 
 /* Means over n answers with one number of images. */
 struct model_mean {
@@ -28,9 +28,10 @@ struct estimate_model {
     struct model_llm *llms; /* [in->n_llms] */
 };
 
-/* Images that a dialogue call carries: all in context, or those added where the recipe
- * drops the images of earlier turns. */
-int estimate_n_images(const struct plan_inputs *in, uint32_t context, uint32_t added);
+/* What a call with these views carries, of those that the llm is ever sent: pictures, the
+ * frames of videos included.  A text and a sound count as one picture each. */
+int estimate_n_images(
+    const struct plan_inputs *in, const struct llm *llm, uint32_t views);
 int estimate_judge_images(const struct plan_inputs *in, const struct llm *judge);
 
 #endif

@@ -86,8 +86,8 @@ static void scrub_answer(struct job *job)
 {
     struct answer *a = &job->answer;
     struct buffer *received = &job->exchange.received;
-    char *texts[] = { a->error, a->text, a->provider_stop, a->model, a->fingerprint,
-        a->request_id, a->usage };
+    char *texts[] = { a->error, a->text, a->unfinished, a->provider_stop, a->model,
+        a->fingerprint, a->request_id, a->usage };
     size_t n = 0;
     for (size_t i = 0; i < COUNT_OF(texts); i++)
         n += scrub_text(job, texts[i]);

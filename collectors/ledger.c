@@ -78,8 +78,8 @@ enum status ledger_recover(struct store *store, int64_t *n_closed, struct error 
     *n_closed = 0;
     enum status s = store_run(store, err,
         "UPDATE attempt SET status = 'unknown', error_class = ?, error = 'the collector "
-        "ended before an answer was stored; what it cost is unknown', closed_ms = ?"
-        " WHERE status = 'sent'",
+        "ended before an answer was stored; what it cost is unknown',"
+        " closed_ms = max(sent_ms, ?) WHERE status = 'sent'",
         "ti", failure_names[FAILURE_KILLED], clock_wall_ms());
     if (s == OK)
         *n_closed = store_n_changed(store);
@@ -139,8 +139,8 @@ enum status ledger_run_end(
     struct store *store, int64_t run_id, const char *outcome, struct error *err)
 {
     return store_run(store, err,
-        "UPDATE run SET ended_ms = ?, outcome = ? WHERE run_id = ?", "iti",
-        clock_wall_ms(), outcome, run_id);
+        "UPDATE run SET ended_ms = max(started_ms, ?), outcome = ? WHERE run_id = ?",
+        "iti", clock_wall_ms(), outcome, run_id);
 }
 
 enum status ledger_n_failed(
@@ -211,6 +211,15 @@ static enum status insert_response(
         told->server_ns >= 0 ? &told->server_ns : NULL);
 }
 
+/* Now, as counted from when the attempt was sent: should the wall clock jump in between,
+ * the two still tell how long it was open.  What an earlier run sent has the wall clock. */
+static int64_t closed_ms(const struct job *job)
+{
+    if (!job->sent_ms)
+        return clock_wall_ms();
+    return job->sent_ms + (clock_mono_ns() - job->handed_ns) / 1000000;
+}
+
 enum status ledger_close(
     struct store *store, const struct job *job, int is_final, struct error *err)
 {
@@ -228,7 +237,7 @@ enum status ledger_close(
     int64_t token_at = exchange_arrival(ex, a->first_token_end);
     enum status s = store_run(store, err,
         "UPDATE attempt SET status = ?2, final = ?3, error_class = ?4, error = ?5,"
-        " closed_ms = ?6, http_status = ?7, request_id = ?8, received = ?9,"
+        " closed_ms = max(sent_ms, ?6), http_status = ?7, request_id = ?8, received = ?9,"
         " queue_ns = ?10, name_lookup_ns = ?11, connect_ns = ?12, upload_ns = ?13,"
         " first_byte_ns = ?14, first_token_ns = ?15, latency_ns = ?16, reused = ?17,"
         " loop_lag_ns = ?18"
@@ -239,7 +248,7 @@ enum status ledger_close(
         "III",
         job->attempt_id, status, (int64_t)(failed && is_final),
         failed ? failure_names[a->failure] : NULL, failed ? a->error : NULL,
-        clock_wall_ms(), http_status ? &http_status : NULL, a->request_id,
+        closed_ms(job), http_status ? &http_status : NULL, a->request_id,
         (const void *)job->packed_received.data, job->packed_received.len,
         job->handed_ns - job->picked_ns, sent ? &lookup : NULL, sent ? &connect : NULL,
         between(sent, ex->uploaded_mono_ns, &upload),
@@ -267,7 +276,7 @@ int64_t ledger_counted_pusd(const struct job *job, int64_t cost_pusd)
     if (cost_pusd >= 0)
         return cost_pusd;
     if (f != FAILURE_NONE && f != FAILURE_ABORTED &&
-        (job->exchange.http_status >= 400 || f == FAILURE_CONNECT))
+        (job->exchange.http_status >= 300 || f == FAILURE_CONNECT))
         return 0;
     return job->reserved_pusd > 0 ? job->reserved_pusd : 0;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collectors/fit.h"
 #include "collectors/plan_script.h"
 #include "collectors/plan_write.h"
 #include "collectors/tally.h"
@@ -120,6 +121,9 @@ static enum status weigh(struct drawing *d, const struct session_plan *session,
         .greedy = d->greedy,
         .llm = d->action_llm,
         .views = d->action_views };
+    if (!s && d->behaviour->needs_action)
+        s = plan_check_accepts(&d->p, &d->p.in.llms[d->p.in.actor_llm[d->action_llm]],
+            d->action_views, session->context, err);
     if (!s)
         s = d->behaviour->weigh(&choice, actions, n, err);
     free(seen);
@@ -143,6 +147,11 @@ static enum status follow_script(struct drawing *d, const struct session_plan *s
     }
     if (*chosen < n)
         return OK;
+    enum status s = plan_check_accepts(
+        &d->p, &in->llms[wanted->llm], wanted->views, session->context, err);
+    if (s)
+        return error_prefix(err, "%s line %d, turn %lld: ", in->recipe->sessions.script,
+            scripted->line, (long long)turn);
     return error_set(err, E_ARG,
         "%s line %d, turn %lld: llm %s does not offer these views here; the recipe's "
         "actions say what it offers",
@@ -425,6 +434,8 @@ enum status plan_make(struct store *store, const struct plan_options *options,
         s = plan_last_call(store, &last_call, err);
     if (!s)
         s = plan_all(&d, err);
+    if (!s)
+        s = fit_check(store, d.p.in.llms, d.p.in.n_llms, err);
     if (!s && options->estimate)
         s = plan_estimate(store, &d.p.in, last_call, options->estimate, err);
     if (!s && !options->dry_run)

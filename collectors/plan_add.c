@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "collectors/fit.h"
 #include "collectors/plan_turns.h"
 #include "m4a1/base/buffer.h"
 #include "m4a1/base/text.h"
@@ -313,6 +314,8 @@ enum status plan_add_llm(struct store *store, const struct add_options *options,
         s = store_begin(store, err);
     if (!s)
         s = add_all(&a, err);
+    if (!s)
+        s = fit_check(store, a.p.in.llms, a.p.in.n_llms, err);
     if (!s && !options->dry_run)
         s = store_commit(store, err);
     store_rollback(store);

@@ -12,11 +12,11 @@
 #define IN_FLIGHT 16.0     /* calls at once over all llms, as the engine begins with */
 #define NORMAL_95 1.959964 /* two-sided 95 % */
 
-/* Groups of calls that are alike: llm, purpose, number of images. */
+/* Groups of calls that are alike: llm, purpose, views shown. */
 static const char sql_planned[] =
-    "SELECT c.llm_id, c.purpose, (SELECT count(*) FROM view v WHERE"
-    " (CASE WHEN coalesce(p.settings ->> '$.history.images', 'keep') = 'keep'"
-    "  THEN c.views_context ELSE c.views_added END >> v.position) & 1) AS images,"
+    "SELECT c.llm_id, c.purpose,"
+    " CASE WHEN coalesce(p.settings ->> '$.history.images', 'keep') = 'keep'"
+    "  THEN c.views_context ELSE c.views_added END AS views,"
     " count(*), avg(t.position), avg(length(m.text)),"
     " sum(EXISTS (SELECT 1 FROM call r WHERE r.turn_id = c.turn_id"
     "  AND r.purpose = 'reference'))"
@@ -24,7 +24,7 @@ static const char sql_planned[] =
     " JOIN session e USING (session_id) LEFT JOIN plan p USING (plan_id)"
     " WHERE c.call_id > ?1 AND c.text IS NULL"
     " AND NOT EXISTS (SELECT 1 FROM response r WHERE r.call_id = c.call_id)"
-    " GROUP BY c.llm_id, c.purpose IN ('path', 'fan_out', 'check'), images";
+    " GROUP BY c.llm_id, c.purpose IN ('path', 'fan_out', 'check'), views";
 
 enum status plan_last_call(struct store *store, int64_t *out, struct error *err)
 {
@@ -71,8 +71,9 @@ static enum status add_planned(struct store *store, const struct plan_inputs *in
         if (i == in->n_llms)
             continue;
         e->calls += n;
-        add_calls(e, m, i, n, (int)query_int(q, 2), query_double(q, 4),
-            query_double(q, 5), sum);
+        add_calls(e, m, i, n,
+            estimate_n_images(in, &in->llms[i], (uint32_t)query_int(q, 2)),
+            query_double(q, 4), query_double(q, 5), sum);
         enum llm_role role = in->llms[i].role;
         for (size_t j = 0; j < in->n_llms; j++) {
             if (in->llms[j].role != LLM_JUDGE ||

@@ -8,6 +8,7 @@
 
 #include "collectors/estimate_model.h"
 #include "collectors/fill_aim.h"
+#include "collectors/fit.h"
 #include "collectors/plan_turns.h"
 #include "m4a1/base/text.h"
 #include "schema/query.h"
@@ -52,8 +53,10 @@ static int affords(struct filling *f, int64_t calls, double usd)
 static double usd_of(const struct filling *f, size_t llm, uint32_t context,
     uint32_t added, double position)
 {
+    const struct plan_inputs *in = &f->p.in;
+    uint32_t shown = in->recipe->history.keep_images ? context | added : added;
     return estimate_usd_with_judges(f->model, llm,
-        estimate_n_images(&f->p.in, context, added), position, PROMPT_BYTES);
+        estimate_n_images(in, &in->llms[llm], shown), position, PROMPT_BYTES);
 }
 
 /* ---- what a call would fill ---- */
@@ -481,6 +484,8 @@ enum status plan_fill(struct store *store, const struct fill_options *options,
         s = plan_last_call(store, &f.last_call, err);
     if (!s)
         s = fill_all(&f, err);
+    if (!s)
+        s = fit_check(store, f.p.in.llms, f.p.in.n_llms, err);
     if (!s && options->estimate)
         s = plan_estimate(store, &f.p.in, f.last_call, options->estimate, err);
     // A fill that found nothing to do leaves no trace.

@@ -112,10 +112,18 @@ static enum status load_scenes(
 {
     struct query *q;
     enum status s = query_open(store,
-        "SELECT s.scene_id, f.at_ms, s.name, s.tags, json_group_object(v.name, r.sha256) "
-        "FROM scene s JOIN scene_frame f USING (scene_id) JOIN view v USING (view_id) "
-        "JOIN frame r USING (frame_id) WHERE v.retired_ms IS NULL "
-        "GROUP BY s.scene_id, f.at_ms HAVING count(*) = ? ORDER BY s.name, f.at_ms",
+        "WITH shown AS (SELECT x.scene_id, x.at_ms, x.name, CASE x.kind WHEN 'video' "
+        "THEN json_group_array(json_array(x.offset_ms, x.sha256)) "
+        "ELSE json_quote(max(x.sha256)) END AS frames, count(x.sha256) = count(*) AS "
+        "whole "
+        "FROM (SELECT f.*, v.name, v.kind, r.sha256 FROM scene_frame f "
+        "JOIN view v USING (view_id) LEFT JOIN frame r USING (frame_id) "
+        "WHERE v.retired_ms IS NULL ORDER BY f.scene_id, f.at_ms, f.view_id, f.part) x "
+        "GROUP BY x.scene_id, x.at_ms, x.view_id) "
+        "SELECT s.scene_id, i.at_ms, s.name, s.tags, "
+        "json_group_object(i.name, json(i.frames)) "
+        "FROM scene s JOIN shown i USING (scene_id) WHERE i.whole "
+        "GROUP BY s.scene_id, i.at_ms HAVING count(*) = ? ORDER BY s.name, i.at_ms",
         &q, err);
     if (s)
         return s;
@@ -208,7 +216,8 @@ static enum status load_actors(struct plan_inputs *in, struct error *err)
             continue;
         struct behaviour_llm *actor = &in->actors[in->n_actors];
         actor->cloud = llm->role == LLM_CLOUD;
-        actor->max_images = llm->accepts[VIEW_IMAGE];
+        memcpy(actor->accepts, llm->accepts, sizeof actor->accepts);
+        actor->views = in->views.views;
         in->actor_llm[in->n_actors++] = i;
         s = list_sets(in, llm, actor, err);
     }
@@ -222,6 +231,8 @@ enum status plan_inputs_load(
     enum status s = recipe_of_store(store, &in->recipe, err);
     if (!s)
         s = llm_load_all(store, 0, &in->llms, &in->n_llms, err);
+    if (!s)
+        s = accepts_load(store, &in->views, err);
     if (!s)
         s = load_views(store, in, err);
     if (!s)
@@ -252,6 +263,7 @@ void plan_inputs_release(struct plan_inputs *in)
         free(in->tags[i]);
     for (size_t i = 0; i < RECIPE_MAX_VIEWS; i++)
         free(in->view_names[i]);
+    accepts_release(&in->views);
     llm_free_all(in->llms, in->n_llms);
     recipe_free(in->recipe);
     free(in->actors);

@@ -4,6 +4,7 @@
 #define COLLECTORS_PLAN_INPUTS_H
 
 #include "collectors/behaviour.h"
+#include "schema/accepts.h"
 #include "schema/recipe.h"
 #include "schema/store.h"
 
@@ -11,7 +12,7 @@
 struct plan_scene {
     int64_t scene_id, at_ms;
     char *name;
-    char *frames;  /* JSON object: view -> hash of its frame */
+    char *frames;  /* JSON: view -> hash of its frame; of a video [[offset ms, hash]] */
     uint64_t tags; /* bit i = has tag i of plan_inputs.tags */
 };
 
@@ -31,6 +32,7 @@ struct plan_inputs {
     size_t n_actors;
     uint32_t all_views;                 /* the views that are not retired */
     char *view_names[RECIPE_MAX_VIEWS]; /* by position; NULL = no such view */
+    struct accepts_store views;         /* by position, retired ones too */
     struct plan_scene *scenes;
     size_t n_scenes;
     struct plan_prompt *prompts;

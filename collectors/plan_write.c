@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "m4a1/base/clock.h"
+#include "schema/accepts.h"
 #include "schema/identity.h"
 #include "schema/query.h"
 
@@ -177,11 +178,11 @@ enum status plan_write_references(struct planner *p, const struct session_plan *
         const struct llm *llm = &p->in.llms[i];
         if (llm->role != LLM_REFERENCE)
             continue;
-        int n_views = __builtin_popcount(p->in.all_views);
-        if (llm->accepts[VIEW_IMAGE] >= 0 && llm->accepts[VIEW_IMAGE] < n_views)
-            return error_set(err, E_ARG,
-                "llm %s: the reference sees all %d views, but it accepts %d images",
-                llm->name, n_views, llm->accepts[VIEW_IMAGE]);
+        const struct accepts_view *views = p->in.views.views;
+        struct accepts_why why;
+        if (!accepts_action(llm->accepts, views, p->in.all_views, 0, 1, &why))
+            return accepts_refuse(llm->name, views, &why,
+                "as a reference, which is shown every view, it gets", E_ARG, err);
         const struct plan_call call = { .purpose = "reference",
             .llm = llm,
             .added = p->in.all_views & ~session->context };
@@ -241,6 +242,25 @@ enum status plan_write_path(struct planner *p, struct session_plan *session, int
     session->context |= call.added;
     session->parent_id = id;
     memcpy(session->parent, identity, sizeof identity);
+    return s;
+}
+
+enum status plan_check_accepts(const struct planner *p, const struct llm *llm,
+    uint32_t views, uint32_t context, struct error *err)
+{
+    struct accepts_why why;
+    struct buffer doing;
+    if (accepts_action(llm->accepts, p->in.views.views, views, context,
+            p->in.recipe->history.keep_images, &why))
+        return OK;
+    buffer_init(&doing, ELIGIBLE_MAX);
+    buffer_add_str(&doing, "action \"");
+    accepts_names(p->in.views.views, views, &doing);
+    buffer_printf(
+        &doing, "\"%s brings", why.views & ~views ? ", with earlier views," : "");
+    enum status s = accepts_refuse(
+        llm->name, p->in.views.views, &why, buffer_str(&doing), E_ARG, err);
+    buffer_release(&doing);
     return s;
 }
 

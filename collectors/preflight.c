@@ -1,12 +1,14 @@
 /* preflight.c - all complaints of a run at once, before anything is sent. */
 #include "collectors/preflight.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "collectors/ledger.h"
 #include "collectors/llm/protocol.h"
 #include "m4a1/base/buffer.h"
 #include "m4a1/base/clock.h"
+#include "schema/accepts.h"
 #include "schema/query.h"
 
 #define MAX_COMPLAINTS 4096
@@ -97,47 +99,75 @@ static enum status check_llm(struct store *store, const struct preflight_rules *
     return check_price(store, rules, llm, p, out, err);
 }
 
-static int popcount(int64_t views)
+/* Calls of an llm that bring more of one kind than it takes. */
+struct excess {
+    int64_t n_calls, first_call;
+    struct accepts_why worst;
+};
+
+static void complain_of_views(struct buffer *to, const struct llm *llm,
+    const struct accepts_view *views, const struct excess *e, int is_protocols)
 {
-    return __builtin_popcountll((unsigned long long)views);
+    char doing[100];
+    if (e->n_calls == 1)
+        snprintf(doing, sizeof doing, "call %lld brings", (long long)e->first_call);
+    else
+        snprintf(doing, sizeof doing, "%lld calls, the first of them call %lld, bring%s",
+            (long long)e->n_calls, (long long)e->first_call,
+            e->worst.most ? " up to" : "");
+    buffer_add_str(to, to->len ? "; " : "");
+    accepts_explain(llm->name, views, &e->worst, doing, to);
+    if (is_protocols)
+        buffer_printf(to,
+            " (%s is not known to take more; where it does, say how many in "
+            "\"accepts\")",
+            llm->protocol);
 }
 
-/* Images that a call is sure to send: all in context where the plan sends earlier views
- * again without bound, else those it adds.  An llm that accepts none is sent the text of
- * the dialogue, so only what its own calls add counts. */
-static enum status check_images(struct store *store, const struct preflight_rules *rules,
-    const struct llm *llm, struct buffer *out, struct error *err)
+/* The views of an llm's calls, against what it accepts and, where it says nothing, against
+ * what its protocol is known to take.  What a call is sure to send counts: all in context
+ * where the plan sends earlier views again without bound, else those it adds. */
+static enum status check_views(struct store *store, const struct preflight_rules *rules,
+    const struct llm *llm, const struct accepts_view *views, struct buffer *out,
+    struct error *err)
 {
+    const struct protocol *p = protocol_find(llm->protocol);
+    int limits[N_VIEW_KINDS];
+    memcpy(limits, llm->accepts, sizeof limits);
+    int is_protocols = p && p->max_images > 0 && limits[VIEW_IMAGE] < 0;
+    if (is_protocols)
+        limits[VIEW_IMAGE] = p->max_images;
     struct query *q = NULL;
     enum status s = query_open(store,
-        "SELECT CASE WHEN c.text IS NULL AND ?2"
+        "SELECT c.views_added, CASE WHEN c.text IS NULL"
         " AND coalesce(p.settings ->> '$.history.images', 'keep') = 'keep'"
         " AND p.settings ->> '$.history.max_turns' IS NULL"
-        " THEN c.views_context ELSE c.views_added END, c.purpose, c.call_id"
+        " THEN c.views_context ELSE 0 END, c.purpose, c.call_id"
         " FROM call c JOIN turn t USING (turn_id) JOIN session e USING (session_id)"
         " LEFT JOIN plan p USING (plan_id) WHERE c.llm_id = ?1"
         " AND NOT EXISTS (SELECT 1 FROM response r WHERE r.call_id = c.call_id)",
         &q, err);
     if (s != OK)
         return s;
-    int64_t n_calls = 0, first_call = 0;
-    int most = 0;
-    query_bind(q, "ii", llm->llm_id, (int64_t)(llm->accepts[VIEW_IMAGE] != 0));
+    struct excess found[N_VIEW_KINDS] = { 0 };
+    query_bind(q, "i", llm->llm_id);
     while ((s = query_next(q, err)) == OK && query_has_row(q)) {
-        int n = popcount(query_int(q, 0));
-        if (n <= llm->accepts[VIEW_IMAGE] || !ready_in_scope(rules->scope, query_text(q, 1)))
+        struct accepts_why why;
+        if (accepts_action(limits, views, (uint32_t)query_int(q, 0),
+                (uint32_t)query_int(q, 1), 1, &why) ||
+            !ready_in_scope(rules->scope, query_text(q, 2)))
             continue;
-        if (!n_calls++)
-            first_call = query_int(q, 2);
-        most = n > most ? n : most;
+        struct excess *e = &found[why.kind];
+        if (!e->n_calls++)
+            e->first_call = query_int(q, 3);
+        if (why.n > e->worst.n)
+            e->worst = why;
     }
     query_close(q);
-    if (s == OK && n_calls)
-        buffer_printf(out,
-            "%s%s: %lld calls (the first is call %lld) have up to %d images, but the llm"
-            " accepts %d",
-            out->len ? "; " : "", llm->name, (long long)n_calls, (long long)first_call,
-            most, llm->accepts[VIEW_IMAGE]);
+    for (int k = 0; s == OK && k < N_VIEW_KINDS; k++)
+        if (found[k].n_calls)
+            complain_of_views(
+                out, llm, views, &found[k], is_protocols && k == VIEW_IMAGE);
     return s;
 }
 
@@ -169,20 +199,24 @@ enum status preflight(struct store *store, const struct preflight_rules *rules,
     const struct llm *llms, size_t n_llms, int *used, struct error *err)
 {
     struct buffer out;
+    struct accepts_store views = { 0 };
     buffer_init(&out, MAX_COMPLAINTS);
     memset(used, 0, n_llms * sizeof *used);
     enum status s = refuse_mixture(store, rules, err);
     if (s == OK)
         s = find_used(store, rules, llms, n_llms, used, err);
+    if (s == OK)
+        s = accepts_load(store, &views, err);
     for (size_t i = 0; s == OK && i < n_llms; i++) {
         if (!used[i])
             continue;
         s = check_llm(store, rules, &llms[i], &out, err);
-        if (s == OK && llms[i].accepts[VIEW_IMAGE] >= 0)
-            s = check_images(store, rules, &llms[i], &out, err);
+        if (s == OK)
+            s = check_views(store, rules, &llms[i], views.views, &out, err);
     }
     if (s == OK && out.len)
         s = error_set(err, E_ARG, "nothing was sent: %s", buffer_str(&out));
+    accepts_release(&views);
     buffer_release(&out);
     return s;
 }

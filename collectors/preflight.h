@@ -18,8 +18,8 @@ struct preflight_rules {
 /* E_ARG where the store's answers are simulated and the run's would not be, or the other
  * way round.  used[i] becomes 1 where a call in scope that is not answered yet is for llms[i].
  * E_ARG lists all that is missing, by llm: protocol, address, key variable, price,
- * parameters, a bound of the answer's length, and calls with more images than the llm
- * accepts. */
+ * parameters, a bound of the answer's length, and calls with more views of a kind than the
+ * llm accepts, with the views. */
 MUST_CHECK enum status preflight(struct store *store, const struct preflight_rules *rules,
     const struct llm *llms, size_t n_llms, int *used, struct error *err);
 

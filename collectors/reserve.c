@@ -33,9 +33,13 @@ struct reserve {
     int64_t n_kept;
 };
 
+/* Beside the store's real file, by whatever name a run opens it; NULL without memory. */
 static char *path_of(struct store *store)
 {
-    return text_format("%s.reserve", store_path(store));
+    char *real = realpath(store_path(store), NULL);
+    char *path = text_format("%s.reserve", real ? real : store_path(store));
+    free(real);
+    return path;
 }
 
 enum status reserve_open(

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "m4a1/base/text.h"
+#include "schema/accepts.h"
 #include "schema/query.h"
 #include "schema/recipe.h"
 
@@ -11,6 +12,7 @@
 struct terms {
     const struct dataset *data;
     const struct recipe *recipe;
+    struct accepts_view views[ACCEPTS_MAX_VIEWS]; /* as the data set numbers them */
 };
 
 /* Some of the recipe's views as the data set numbers them. */
@@ -22,6 +24,17 @@ static uint32_t in_data(const struct terms *t, uint32_t set)
             if (text_equal(t->recipe->views[i].name, t->data->views[v]))
                 out |= UINT32_C(1) << v;
     return out;
+}
+
+/* What the recipe says of the data set's views; one that it does not name is an image. */
+static void describe_views(struct terms *t)
+{
+    for (size_t v = 0; v < t->data->n_views; v++) {
+        t->views[v] = (struct accepts_view) { t->data->views[v], VIEW_IMAGE, 1 };
+        for (size_t i = 0; i < t->recipe->n_views; i++)
+            if (text_equal(t->recipe->views[i].name, t->data->views[v]))
+                t->views[v] = recipe_accepts_view(t->recipe, i);
+    }
 }
 
 static const struct recipe_actions *actions_of(
@@ -42,14 +55,16 @@ static int adds_within(
     const struct terms *t, const struct llm *llm, uint32_t within, uint32_t *all)
 {
     const struct recipe_actions *actions = actions_of(t->recipe, llm->name);
-    int most = llm->accepts[VIEW_IMAGE] < 0 ? RECIPE_MAX_VIEWS : (int)llm->accepts[VIEW_IMAGE], any = 0;
+    uint32_t sent = accepts_sent(llm->accepts, t->views, within);
+    int any = 0;
     if (!actions || actions->all_subsets) {
-        *all |= most ? within : 0;
-        return within && most;
+        *all |= sent;
+        return sent != 0;
     }
     for (size_t i = 0; i < actions->n_sets; i++) {
         uint32_t set = in_data(t, actions->sets[i]);
-        if (set && (set & ~within) == 0 && __builtin_popcount(set) <= most) {
+        if (set && (set & ~within) == 0 &&
+            accepts_action(llm->accepts, t->views, set, 0, 1, NULL)) {
             *all |= set;
             any = 1;
         }
@@ -64,8 +79,8 @@ static int can_list(const struct terms *t, const struct llm *llm, uint32_t set)
     uint32_t reached = 0;
     if (set == 0)
         return 1;
-    if (recipe->history.keep_images && llm->accepts[VIEW_IMAGE] >= 0 &&
-        __builtin_popcount(set) > llm->accepts[VIEW_IMAGE])
+    uint32_t sent = accepts_sent(llm->accepts, t->views, set);
+    if (recipe->history.keep_images && !accepts_all(llm->accepts, t->views, sent, NULL))
         return 0;
     if (!adds_within(t, llm, set, &reached))
         return 0;
@@ -124,8 +139,11 @@ enum status offers_of_data(const struct dataset *data, char **possible, struct e
     for (size_t l = 0; l < data->n_llms; l++)
         for (size_t set = 0; set < n_sets; set++)
             table[l * n_sets + set] = data->llms[l].cloud || set == 0;
+    struct terms terms = { .data = data, .recipe = recipe };
     if (recipe)
-        follow_recipe(&(struct terms) { data, recipe }, table);
+        describe_views(&terms);
+    if (recipe)
+        follow_recipe(&terms, table);
     recipe_free(recipe);
     *possible = table;
     return OK;

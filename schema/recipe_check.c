@@ -98,6 +98,11 @@ static void check_instants(struct recipe_reader *r, const struct json *list)
 {
     struct recipe *recipe = r->recipe;
     char path[RECIPE_PATH];
+    if (json_size(list) > MAX_NAMES) {
+        recipe_wrong(
+            r, "frames.at_s", list, "at most %d instants (or \"every_s\")", MAX_NAMES);
+        return;
+    }
     recipe->frames.at_s = recipe_alloc(r, json_size(list), sizeof *recipe->frames.at_s);
     if (!recipe->frames.at_s)
         return;
@@ -432,6 +437,7 @@ void recipe_check(struct recipe_reader *r)
     const struct json *version = json_get(r->root, "m4a1_recipe");
     recipe_known_keys(r, r->root, "", keys, COUNT_OF(keys));
     recipe_no_secrets(r, r->root, "");
+    recipe_no_secrets_in_comments(r);
     if (!json_is_int(version) || json_int(version, 0) != 1)
         recipe_wrong(r, "m4a1_recipe", version, "1, the version of this form of recipe");
     recipe->name = recipe_text(r, json_get(r->root, "name"), "name", "the recipe's name");

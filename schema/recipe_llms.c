@@ -17,21 +17,35 @@
 #define MIN_IMAGE_BYTES 1024
 #define MAX_IMAGE_BYTES ((int64_t)1 << 30)
 
+/* The llm and those that "like" leads to; looked up once for all keys of an llm. */
+static void find_chain(struct recipe_reader *r, const char *name)
+{
+    const struct json *llms = json_get(r->root, "llms"), *llm = json_get(llms, name);
+    r->chain_of = name;
+    r->n_chain = 0;
+    while (llm && r->n_chain < COUNT_OF(r->chain)) {
+        r->chain[r->n_chain++] = llm;
+        llm = json_get(llms, json_text(json_get(llm, "like"), ""));
+    }
+}
+
 /* The value of an llm's key, its own or the one that "like" leads to, and its path. */
 static const struct json *llm_key(
     struct recipe_reader *r, const char *name, const char *key, char *path)
 {
-    const struct json *llms = json_get(r->root, "llms");
     char own[RECIPE_PATH];
-    recipe_path(path, recipe_path(own, "llms", name), key);
-    for (size_t hops = 0; name && hops <= json_size(llms); hops++) {
-        const struct json *llm = json_get(llms, name);
-        const struct json *value = json_get(llm, key);
+    recipe_path(path, recipe_path(own, "llms", name ? name : ""), key);
+    if (!name)
+        return NULL;
+    if (r->chain_of != name)
+        find_chain(r, name);
+    for (size_t i = 0; i < r->n_chain; i++) {
+        const struct json *value = json_get(r->chain[i], key);
         if (value) {
-            recipe_path(path, recipe_path(own, "llms", name), key);
+            recipe_path(own, "llms", json_key(r->chain[i]));
+            recipe_path(path, own, key);
             return value;
         }
-        name = json_text(json_get(llm, "like"), NULL);
     }
     return NULL;
 }
@@ -41,7 +55,7 @@ static int is_none(const struct json *j)
     return !j || json_is_null(j);
 }
 
-/* "like" names an llm that is there, and leads to an end; false where it does not. */
+/* "like" names an llm that is there, and soon leads to an end; false where it does not. */
 static int check_like(struct recipe_reader *r, const struct json *llm, const char *path)
 {
     const struct json *llms = json_get(r->root, "llms"), *like = json_get(llm, "like");
@@ -53,12 +67,17 @@ static int check_like(struct recipe_reader *r, const struct json *llm, const cha
         recipe_wrong(r, sub, like, "the name of another llm of this recipe");
         return 0;
     }
-    size_t hops = 0;
-    for (const struct json *j = llm; j && hops <= json_size(llms); hops++)
-        j = json_get(llms, json_text(json_get(j, "like"), ""));
-    if (hops <= json_size(llms))
+    find_chain(r, json_key(llm));
+    if (r->n_chain < COUNT_OF(r->chain))
         return 1;
-    recipe_wrong(r, sub, like, "an llm that does not lead back here by its own \"like\"");
+    for (size_t i = 1; i < r->n_chain; i++)
+        if (r->chain[i] == llm) {
+            recipe_wrong(
+                r, sub, like, "an llm that does not lead back here by its own \"like\"");
+            return 0;
+        }
+    recipe_wrong(r, sub, like, "an llm from which \"like\" ends after at most %d steps",
+        RECIPE_MAX_LIKE);
     return 0;
 }
 

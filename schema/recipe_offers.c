@@ -10,6 +10,8 @@
 #include "m4a1/base/text.h"
 
 #define MAX_USD_PER_MTOK 1e6    /* a dollar a token */
+#define MAX_PRICES 10000        /* rows; each is compared with all */
+#define MAX_SETS 4096           /* of one llm */
 #define MAX_ENUMERATED_VIEWS 16 /* "all_subsets": 65,536 of them */
 
 static struct llm *find_llm(struct recipe *recipe, const char *name)
@@ -23,6 +25,10 @@ static struct llm *find_llm(struct recipe *recipe, const char *name)
 static void wrong_llm(struct recipe_reader *r, const char *path, const char *name)
 {
     const struct recipe *recipe = r->recipe;
+    if (recipe_is_full(r)) {
+        recipe_mistake(r, path, "expected an llm of this recipe");
+        return;
+    }
     const char **names = recipe_alloc(r, recipe->n_llms, sizeof *names);
     for (size_t i = 0; names && i < recipe->n_llms; i++)
         names[i] = recipe->llms[i].name ? recipe->llms[i].name : "";
@@ -183,6 +189,10 @@ void recipe_read_prices(struct recipe_reader *r)
             r, "prices", list, "a list of dated rows, or the name of their file");
         return;
     }
+    if (json_size(list) > MAX_PRICES) {
+        recipe_wrong(r, "prices", list, "at most %d rows", MAX_PRICES);
+        return;
+    }
     recipe->prices = recipe_alloc(r, json_size(list), sizeof *recipe->prices);
     if (!recipe->prices)
         return;
@@ -245,15 +255,25 @@ static void check_accepted(struct recipe_reader *r, const struct json *j,
     for (size_t i = 0; i < r->recipe->n_views; i++)
         views[i] = recipe_accepts_view(r->recipe, i);
     struct accepts_why why;
-    if (!accepts_all(llm->accepts, views, set, &why))
-        recipe_wrong(r, path, j, "at most %d %s, as the llm accepts (this set has %d)",
-            why.most, accepts_noun(why.kind, why.most), why.n);
+    if (accepts_all(llm->accepts, views, set, &why))
+        return;
+    struct buffer names;
+    buffer_init(&names, RECIPE_PATH);
+    accepts_names(views, why.views, &names);
+    recipe_wrong(r, path, j, "at most %d %s, as llm %s accepts (this set has %d: %s)",
+        why.most, accepts_noun(why.kind, why.most), llm->name ? llm->name : "", why.n,
+        buffer_str(&names));
+    buffer_release(&names);
 }
 
 static void read_sets(struct recipe_reader *r, const struct json *list, const char *path,
     const struct llm *llm, struct recipe_actions *out)
 {
     char sub[RECIPE_PATH];
+    if (json_size(list) > MAX_SETS) {
+        recipe_wrong(r, path, list, "at most %d sets (or \"all_subsets\")", MAX_SETS);
+        return;
+    }
     out->sets = recipe_alloc(r, json_size(list), sizeof *out->sets);
     if (!out->sets)
         return;

@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include "m4a1/base/json_text.h"
 #include "m4a1/base/text.h"
+#include "schema/secret_shape.h"
 
 #define SHOWN_TEXT 40 /* bytes of a text that a message repeats */
 
@@ -62,13 +64,14 @@ static int origin_line(const struct recipe_origin *o, const char *rest)
     return 1;
 }
 
-static void add_problem(struct recipe_reader *r, const char *path, const char *words)
+int recipe_is_full(const struct recipe_reader *r)
 {
-    const char *rest;
-    const struct recipe_origin *o = origin_of(r, path, &rest);
-    int line = o ? origin_line(o, rest) : 1;
-    char *text = text_format(
-        "%s:%d: %s: %s\n", o ? o->file : "recipe", line, *path ? path : "(top)", words);
+    return r->n_problems >= RECIPE_MAX_PROBLEMS;
+}
+
+/* Takes the text over: "FILE:LINE: PATH: WORDS\n". */
+static void add_line(struct recipe_reader *r, char *text)
+{
     if (!text) {
         r->out_of_memory = 1;
         return;
@@ -76,17 +79,35 @@ static void add_problem(struct recipe_reader *r, const char *path, const char *w
     for (char *p = text; p[1]; p++) // keys may hold line breaks, a mistake is one line
         if ((unsigned char)*p < 0x20 || *p == 0x7f)
             *p = ' ';
+    secret_shape_hide(text, strlen(text));
     // A value that two llms share through "like" is one mistake, not two.
     if (!strstr(buffer_str(&r->problems), text)) {
-        if (++r->n_problems <= RECIPE_MAX_PROBLEMS)
-            buffer_add_str(&r->problems, text);
+        r->n_problems++;
+        buffer_add_str(&r->problems, text);
     }
     free(text);
 }
 
+static void add_problem(struct recipe_reader *r, const char *path, const char *words)
+{
+    if (recipe_is_full(r)) { // to find the line of each of 20,000 would take long
+        r->n_problems++;
+        return;
+    }
+    const char *rest;
+    const struct recipe_origin *o = origin_of(r, path, &rest);
+    add_line(r, text_format("%s:%d: %s: %s\n", o ? o->file : "recipe",
+                    o ? origin_line(o, rest) : 1, *path ? path : "(top)", words));
+}
+
+/* The beginning of a text, in quotes. */
 static void copy_shown(char *out, size_t size, const char *s)
 {
-    size_t n = strlen(s), cut = n;
+    size_t n = strlen(s), cut = n, at = 0, n_secret = 0;
+    if (secret_shape_find(s, n, &at, &n_secret)) {
+        snprintf(out, size, "%s", "\"(what looks like a key)\"");
+        return;
+    }
     if (n > SHOWN_TEXT) {
         cut = SHOWN_TEXT;
         while (cut && ((unsigned char)s[cut] & 0xc0) == 0x80)
@@ -157,7 +178,7 @@ void recipe_known_keys(struct recipe_reader *r, const struct json *object,
             i++;
         if (i < n || is_secret_name(key)) // secrets are told by recipe_no_secrets
             continue;
-        const char *near = text_nearest(key, keys, n);
+        const char *near = recipe_is_full(r) ? NULL : text_nearest(key, keys, n);
         copy_shown(name, sizeof name, key);
         recipe_path(sub, path, key);
         if (near)
@@ -169,6 +190,18 @@ void recipe_known_keys(struct recipe_reader *r, const struct json *object,
     }
 }
 
+static void refuse_shape(struct recipe_reader *r, const char *text, const char *path)
+{
+    size_t at = 0, n = 0;
+    const char *what = secret_shape_find(text, strlen(text), &at, &n);
+    if (what)
+        recipe_mistake(r, path,
+            "expected no key in a recipe, found what looks like %s: put it into an "
+            "environment variable, name that with \"key_env\", and treat the key as "
+            "known to others if this file was shared",
+            what);
+}
+
 void recipe_no_secrets(struct recipe_reader *r, const struct json *j, const char *path)
 {
     char sub[RECIPE_PATH];
@@ -178,14 +211,43 @@ void recipe_no_secrets(struct recipe_reader *r, const struct json *j, const char
             recipe_path(sub, path, json_key(c));
         else
             recipe_path_at(sub, path, i);
+        if (json_key(c))
+            refuse_shape(r, json_key(c), sub);
         if (json_key(c) && is_secret_name(json_key(c)))
             recipe_mistake(r, sub,
                 "expected no key value in a recipe, found a member \"%s\": put the value "
                 "into an environment variable and name that with \"key_env\"",
                 json_key(c));
+        else if (json_is_string(c))
+            refuse_shape(r, json_text(c, ""), sub);
         else if (json_is_object(c) || json_is_array(c))
             recipe_no_secrets(r, c, sub);
     }
+}
+
+void recipe_no_secrets_in_comments(struct recipe_reader *r)
+{
+    const struct recipe_origin *o = r->n_origins ? &r->origins[0] : NULL;
+    char *text = o ? text_copy_n(o->text, o->len) : NULL;
+    if (!text) {
+        r->out_of_memory |= o != NULL;
+        return;
+    }
+    json_blank_comments(text, o->len);
+    for (size_t i = 0; i < o->len; i++) // what was blanked stays, all else goes
+        text[i] = o->text[i] == '\n' || text[i] != o->text[i] ? o->text[i] : ' ';
+    size_t from = 0, at = 0, n = 0, line = 1;
+    const char *what = NULL;
+    while (!recipe_is_full(r) &&
+           (what = secret_shape_find(text + from, o->len - from, &at, &n))) {
+        for (size_t i = from; i < from + at; i++)
+            line += text[i] == '\n';
+        add_line(r, text_format("%s:%zu: (comment): expected no key in a recipe, found "
+                                "what looks like %s: take it out\n",
+                        o->file, line, what));
+        from += at + n;
+    }
+    free(text);
 }
 
 void *recipe_alloc(struct recipe_reader *r, size_t n, size_t size)

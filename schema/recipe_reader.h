@@ -14,7 +14,8 @@
 #include "schema/recipe.h"
 
 #define RECIPE_MAX_BYTES (64u << 20) /* the file and each file that it names */
-#define RECIPE_MAX_PROBLEMS 200      /* further mistakes are only counted */
+#define RECIPE_MAX_PROBLEMS 50       /* further mistakes are only counted */
+#define RECIPE_MAX_LIKE 8            /* steps of "like" from one llm to the next */
 #define RECIPE_JSON_FLAGS (JSON_COMMENTS | JSON_UNIQUE_KEYS)
 
 /* Room for a path in a message.  Longer ones are cut, which costs a line number. */
@@ -43,8 +44,11 @@ struct recipe_reader {
     size_t n_origins;
     struct buffer problems; /* one line a mistake */
     size_t n_problems;
-    int quiet_missing;  /* what is missing is told already (by a broken "like") */
-    char *role_unknown; /* [n_llms] */
+    int quiet_missing;    /* what is missing is told already (by a broken "like") */
+    char *role_unknown;   /* [n_llms] */
+    const char *chain_of; /* the llm whose chain of "like" this is, itself first */
+    const struct json *chain[RECIPE_MAX_LIKE + 2]; /* full = too long */
+    size_t n_chain;
     int out_of_memory;
 };
 
@@ -57,13 +61,20 @@ void recipe_wrong(struct recipe_reader *r, const char *path, const struct json *
 void recipe_mistake(struct recipe_reader *r, const char *path, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 
+/* True where all mistakes that are told are found: what is costly about a further one (the
+ * name that is nearest) can be left out. */
+int recipe_is_full(const struct recipe_reader *r);
+
 /* Report members of object that are not among keys[n] (ends of names that hold secrets
  * get their own advice). */
 void recipe_known_keys(struct recipe_reader *r, const struct json *object,
     const char *path, const char *const *keys, size_t n);
 
-/* Anywhere below j: members that are named like a secret. */
+/* Anywhere below j: members that are named like a secret, names and texts that look like
+ * one.  The place is told, never the value. */
 void recipe_no_secrets(struct recipe_reader *r, const struct json *j, const char *path);
+/* The same in the comments of the recipe's file, which a store keeps with it. */
+void recipe_no_secrets_in_comments(struct recipe_reader *r);
 
 /* --- values: each takes a value and its path, reports what does not fit and then
  * gives the value that was passed as otherwise (or NULL, or 0) --- */

@@ -42,6 +42,7 @@ const struct protocol protocol_azure_openai = {
     .options = options,
     .n_options = COUNT_OF(options),
     .reserved = openai_chat_reserved,
+    .kinds = PROTOCOL_SEES_AND_HEARS,
     .key = key,
     .check = openai_chat_check,
     .max_output_tokens = openai_chat_max_tokens,

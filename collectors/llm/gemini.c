@@ -2,8 +2,9 @@
  * for streams :streamGenerateContent?alt=sse, the key as x-goog-api-key.
  *
  * Source: the types of @google/genai 2.32.0 and the REST reference of
- * generativelanguage.googleapis.com.  The assistant's role is "model"; an image is a part
- * with inlineData.  What comes back is read in gemini_answer.c. */
+ * generativelanguage.googleapis.com.  The assistant's role is "model"; an image,
+ * and sound as audio/wav, is a part with inlineData.  What comes back is read in
+ * gemini_answer.c. */
 #include "collectors/llm/gemini.h"
 
 #include <string.h>
@@ -129,14 +130,14 @@ static enum status render_stored(const struct llm *llm, const struct dialogue *d
     return s;
 }
 
-static const struct frame_form image_form = { "\"data\":\"", 0 };
+static const struct frame_form data_form = { "\"data\":\"", 0 };
 
 static enum status render(const struct llm *llm, const struct dialogue *dialogue,
     struct body *body, struct error *err)
 {
     enum status s = render_stored(llm, dialogue, &body->text, err);
     if (s == OK)
-        s = protocol_put_frames(dialogue, &image_form, NULL, body, err);
+        s = protocol_put_frames(dialogue, &data_form, &data_form, body, err);
     return s;
 }
 
@@ -145,6 +146,9 @@ const struct protocol protocol_gemini = {
     .path = "/v1beta/models/{model}:generateContent",
     .stream_path = "/v1beta/models/{model}:streamGenerateContent?alt=sse",
     .reserved = reserved,
+    .kinds = PROTOCOL_SEES_AND_HEARS,
+    .max_images = 900, // Gemini 3 Pro; 3,000 on 2.5
+    .max_image_bytes = 7000000,
     .key = key,
     .check = check,
     .max_output_tokens = max_output_tokens,

@@ -1,7 +1,8 @@
 /* key_scrub.c - secrets in what a server sends back, in every form it may give them.
  *
  * Servers quote what they were sent: as it is, inside JSON ("\/" or "\u002b" for a
- * sign, once or twice escaped), inside an address ("%2B"), or as base64 of a header.
+ * sign, once or twice escaped), inside an address ("%2B", "%252B"), inside HTML
+ * ("&#43;", "&#x2B;"), or as base64 of a header.
  * Base64 of a text that contains a secret shows, at each of three alignments, signs
  * that depend on the secret alone; those are searched. */
 #include "collectors/llm/key.h"
@@ -16,6 +17,8 @@
 #define MIN_SCRUBBED 4    /* shorter values would blank ordinary words */
 #define MIN_ENCODED 8     /* signs of base64 that are no chance */
 #define MAX_BACKSLASHES 8 /* JSON inside JSON inside JSON */
+#define MAX_PERCENTS 8    /* an address inside an address, bytes of "2525..." */
+#define MAX_ENTITY 7      /* digits of an HTML entity */
 
 static int hex_value(char c)
 {
@@ -48,13 +51,45 @@ static int is_same(char a, char b, int is_base64)
     return is_base64 && ((a == '+' && b == '-') || (a == '/' && b == '_'));
 }
 
+/* "%2B", and "%252B" where an address stands inside another. */
+static size_t match_percent(const char *s, size_t len, char c)
+{
+    size_t n = 1;
+    while (n + 2 <= len && s[n] == '2' && s[n + 1] == '5' && n < MAX_PERCENTS)
+        n += 2;
+    return is_number_of(s + n, len - n, 2, c) ? n + 2 : 0;
+}
+
+/* "&#43;" or "&#x2B;", with zeros in front as some write them. */
+static size_t match_entity(const char *s, size_t len, char c)
+{
+    size_t n = 2;
+    unsigned value = 0, base = 10;
+    if (len < 4 || s[1] != '#')
+        return 0;
+    if (s[n] == 'x' || s[n] == 'X') {
+        base = 16;
+        n++;
+    }
+    size_t first = n;
+    for (; n < len && n < first + MAX_ENTITY && s[n] != ';'; n++) {
+        int digit = hex_value(s[n]);
+        if (digit < 0 || (unsigned)digit >= base)
+            return 0;
+        value = value * base + (unsigned)digit;
+    }
+    return n > first && n < len && s[n] == ';' && value == (unsigned char)c ? n + 1 : 0;
+}
+
 /* How many bytes at s say the sign c, in any form; 0 = they do not. */
 static size_t match_sign(const char *s, size_t len, char c, int is_base64)
 {
     if (len && is_same(c, s[0], is_base64))
         return 1;
-    if (len >= 3 && s[0] == '%' && is_number_of(s + 1, len - 1, 2, c))
-        return 3;
+    if (len && s[0] == '%')
+        return match_percent(s, len, c);
+    if (len && s[0] == '&')
+        return match_entity(s, len, c);
     size_t n = 0;
     while (n < len && n < MAX_BACKSLASHES && s[n] == '\\')
         n++;
@@ -85,7 +120,8 @@ static size_t scrub_one(
     size_t n_found = 0;
     for (size_t i = 0; i < len;) {
         // Most bytes begin no form of the secret's first sign.
-        if (!is_same(secret[0], s[i], is_base64) && s[i] != '\\' && s[i] != '%') {
+        if (!is_same(secret[0], s[i], is_base64) && s[i] != '\\' && s[i] != '%' &&
+            s[i] != '&') {
             i++;
             continue;
         }

@@ -2,7 +2,7 @@
  *
  * Source: docs/api.md and api/types.go of ollama/ollama.  The images of a message are a
  * list beside its text, in order, as plain base64; the labels of the views stand in the
- * text, in the same order.  What comes back is read in ollama_answer.c. */
+ * text, in the same order.  There is no such list for sound.  What comes back is read in ollama_answer.c. */
 #include "collectors/llm/ollama.h"
 
 #include <stdlib.h>
@@ -148,6 +148,8 @@ static enum status put_images_in(
         for (size_t k = 0; s == OK && k < m->n_parts; k++) {
             if (!m->parts[k].frame)
                 continue;
+            if (dialogue_is_sound(&m->parts[k]))
+                return error_set(err, E_DATA, "Ollama's chat carries no sound");
             const char *found = strstr(rest, before);
             rest = found ? found + strlen(before) : rest;
             s = body_add_frame(body, (size_t)(rest - text), m->parts[k].frame, 0, err);
@@ -168,6 +170,7 @@ const struct protocol protocol_ollama = {
     .name = "ollama",
     .path = "/api/chat",
     .reserved = reserved,
+    .kinds = PROTOCOL_SEES,
     .check = check,
     .max_output_tokens = max_output_tokens,
     .max_tokens_key = "num_predict",

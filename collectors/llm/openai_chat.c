@@ -3,7 +3,7 @@
  * OpenAI's own API and the servers that speak the same: llama-server, vLLM, LM Studio,
  * SGLang, Ollama's /v1, Groq, OpenRouter, Together, Mistral.  Source: openapi.json of
  * openai/openai-openapi, CreateChatCompletionRequest.  Images go as data URLs; image_url
- * has to be an object.  What comes back is read in openai_answer.c.  Azure's request is
+ * has to be an object.  Sound goes as input_audio, for the models that listen.  What comes back is read in openai_answer.c.  Azure's request is
  * the same at another address (azure_openai.c). */
 #include "collectors/llm/openai_chat.h"
 
@@ -43,13 +43,23 @@ int64_t openai_chat_max_tokens(const struct llm *llm)
 
 /* ---- the body with hashes for images -------------------------------------------- */
 
-/* "{\"url\":\"" is what stands in front of an image's hash or data. */
+/* Sound is base64 alone, with the word for its container; WAV is what is ingested. */
+static int add_sound(struct json *j, const struct frame *sound)
+{
+    int ok = json_set_text(j, "type", "input_audio") != NULL;
+    struct json *audio = json_set_object(j, "input_audio");
+    return ok && protocol_set_frame(audio, "data", sound) &&
+           json_set_text(audio, "format", "wav");
+}
+
 static int add_part(
     struct json *content, const struct dialogue_part *part, const char *detail)
 {
     struct json *j = json_add_object(content);
     if (!part->frame)
         return json_set_text(j, "type", "text") && json_set_text(j, "text", part->text);
+    if (dialogue_is_sound(part))
+        return add_sound(j, part->frame);
     struct json *url = NULL;
     int ok = json_set_text(j, "type", "image_url") != NULL;
     ok = ok && (url = json_set_object(j, "image_url")) &&
@@ -113,13 +123,14 @@ static enum status render_stored(const struct llm *llm, const struct dialogue *d
 }
 
 static const struct frame_form image_form = { "{\"url\":\"", 1 };
+static const struct frame_form audio_form = { "{\"data\":\"", 0 };
 
 enum status openai_chat_render(const struct llm *llm, const struct dialogue *dialogue,
     struct body *body, struct error *err)
 {
     enum status s = render_stored(llm, dialogue, &body->text, err);
     if (s == OK)
-        s = protocol_put_frames(dialogue, &image_form, NULL, body, err);
+        s = protocol_put_frames(dialogue, &image_form, &audio_form, body, err);
     return s;
 }
 
@@ -150,6 +161,7 @@ const struct protocol protocol_openai_chat = {
     .options = options,
     .n_options = COUNT_OF(options),
     .reserved = openai_chat_reserved,
+    .kinds = PROTOCOL_SEES_AND_HEARS,
     .has_cache_switch = is_llama_cpp,
     .check = openai_chat_check,
     .max_output_tokens = openai_chat_max_tokens,

@@ -3,7 +3,9 @@
  * Source: openapi.json of openai/openai-openapi, CreateResponse.  The dialogue is a list
  * of input items; the system prompt is "instructions"; image_url is a plain string here,
  * and detail is required.  "store" is false unless the parameters say otherwise, so that
- * OpenAI keeps no copy of the views.  What comes back: openai_responses_answer.c. */
+ * OpenAI keeps no copy of the views.  Sound cannot be sent: the schema's input parts are
+ * text, images and files, and OpenAI's pages of its models that listen say "Responses: not
+ * supported".  What comes back: openai_responses_answer.c. */
 #include "collectors/llm/openai_responses.h"
 
 #include "m4a1/base/json.h"
@@ -94,6 +96,7 @@ const struct protocol protocol_openai_responses = {
     .options = options,
     .n_options = COUNT_OF(options),
     .reserved = reserved,
+    .kinds = PROTOCOL_SEES,
     .max_output_tokens = max_output_tokens,
     .max_tokens_key = "max_output_tokens",
     .render = render,

@@ -89,6 +89,7 @@ void answer_init(struct answer *a)
 void answer_release(struct answer *a)
 {
     free(a->error);
+    free(a->unfinished);
     free(a->text);
     free(a->provider_stop);
     free(a->model);

@@ -48,6 +48,7 @@ extern const char *const stop_names[6]; /* "other", "stop", "length", ... */
 struct answer {
     enum failure failure; /* else the rest is the answer */
     char *error;          /* of a failure: what the server said, for a person */
+    char *unfinished; /* of a failure: the text before it, to be searched for keys only */
 
     char *text;
     enum stop stop;
@@ -95,6 +96,10 @@ struct protocol_option {
 /* What "{model}" is in a path, and may be as .otherwise of an option. */
 #define PROTOCOL_MODEL "{model}"
 
+/* Text and pictures, and so videos as their frames; and sound beside them. */
+#define PROTOCOL_SEES (1u << VIEW_IMAGE | 1u << VIEW_VIDEO | 1u << VIEW_TEXT)
+#define PROTOCOL_SEES_AND_HEARS (PROTOCOL_SEES | 1u << VIEW_AUDIO)
+
 struct protocol {
     const char *name; /* as recipes say it */
 
@@ -108,6 +113,13 @@ struct protocol {
     const struct protocol_option *options;
     size_t n_options;
     const char *const *reserved; /* parameters that m4a1 sets itself; ends with NULL */
+
+    /* Bit k = views of kind k can be sent: PROTOCOL_SEES, or PROTOCOL_SEES_AND_HEARS. */
+    unsigned kinds;
+    /* What its servers are known to take at most, as published; 0 = none known.  Images a
+     * request, the longest side and the encoded bytes of one. */
+    int max_images, max_image_px;
+    int64_t max_image_bytes;
 
     /* Who proves how that it may ask.  NULL: the key as Authorization: Bearer. */
     struct key_use (*key)(const struct llm *llm);
@@ -144,13 +156,17 @@ const char *protocol_names(void);                       /* for messages: "a, b" 
 /* The i-th protocol of the table; NULL behind the last. */
 const struct protocol *protocol_at(size_t i);
 
-/* E_ARG where the llm's options or parameters cannot be sent; all mistakes name the key,
+/* E_ARG where the llm says that it accepts views of a kind that the protocol cannot carry,
+ * or where its options or parameters cannot be sent; all mistakes name the key,
  * and an unknown one the nearest that is known. */
 MUST_CHECK enum status protocol_check(
     const struct protocol *p, const struct llm *llm, struct error *err);
 /* The first half of it: the options alone. */
 MUST_CHECK enum status protocol_check_options(
     const struct protocol *p, const struct llm *llm, struct error *err);
+/* A part of it: where in the llm's parameters ("options.num_predict") the most tokens of an
+ * answer are no whole number from 1 to 10,000,000; NULL = nowhere.  null is no bound. */
+const char *protocol_wrong_bound(const struct llm *llm);
 
 /* The value of an option, given or not; NULL where it has none. */
 const char *protocol_option(

@@ -8,11 +8,13 @@
 
 #include "m4a1/base/json.h"
 #include "m4a1/base/text.h"
+#include "schema/accepts.h"
 
 #define MAX_URL 8192
 #define MAX_HEADERS 8192
 #define MAX_OPTIONS 16
-#define MAX_CHOICES 256 /* bytes of a list of choices in a message */
+#define MAX_CHOICES 256    /* bytes of a list of choices in a message */
+#define MAX_BOUND 10000000 /* no answer has as many tokens: a bound beyond it is a slip */
 
 /* ---- options -------------------------------------------------------------------- */
 
@@ -97,10 +99,70 @@ enum status protocol_check_options(
     return OK;
 }
 
+static enum status check_kinds(
+    const struct protocol *p, const struct llm *llm, struct error *err)
+{
+    for (int kind = 0; kind < N_VIEW_KINDS; kind++)
+        if (llm->accepts[kind] && !(p->kinds >> kind & 1))
+            return error_set(err, E_ARG,
+                "llm \"%s\": the protocol %s carries no %s; set \"accepts\": {\"%s\": 0}",
+                llm->name, p->name,
+                kind == VIEW_AUDIO ? "audio" : accepts_noun((enum view_kind)kind, 0),
+                view_kind_names[kind]);
+    return OK;
+}
+
+/* Most tokens of an answer, as the protocols name it, and where they have it. */
+static const struct {
+    const char *path, *parent, *key;
+} bounds[] = {
+    { "max_completion_tokens", NULL, "max_completion_tokens" },
+    { "max_tokens", NULL, "max_tokens" },
+    { "max_output_tokens", NULL, "max_output_tokens" },
+    { "maxOutputTokens", NULL, "maxOutputTokens" },
+    { "generationConfig.maxOutputTokens", "generationConfig", "maxOutputTokens" },
+    { "maxTokens", NULL, "maxTokens" },
+    { "inferenceConfig.maxTokens", "inferenceConfig", "maxTokens" },
+    { "num_predict", NULL, "num_predict" },
+    { "options.num_predict", "options", "num_predict" },
+};
+
+static int is_bound(const struct json *j)
+{
+    return !j || json_is_null(j) ||
+           (json_is_int(j) && json_int(j, 0) >= 1 && json_int(j, 0) <= MAX_BOUND);
+}
+
+const char *protocol_wrong_bound(const struct llm *llm)
+{
+    for (size_t i = 0; i < COUNT_OF(bounds); i++) {
+        const struct json *parent = bounds[i].parent
+                                        ? json_get(llm->parameters, bounds[i].parent)
+                                        : llm->parameters;
+        if (!is_bound(json_get(parent, bounds[i].key)))
+            return bounds[i].path;
+    }
+    return NULL;
+}
+
+static enum status check_bound(const struct llm *llm, struct error *err)
+{
+    const char *path = protocol_wrong_bound(llm);
+    return !path ? OK
+                 : error_set(err, E_ARG,
+                       "llm \"%s\": parameter \"%s\" has to be a whole number from 1 to "
+                       "%d, the most tokens of an answer; leave it out for no bound",
+                       llm->name, path, MAX_BOUND);
+}
+
 enum status protocol_check(
     const struct protocol *p, const struct llm *llm, struct error *err)
 {
     enum status s = protocol_check_options(p, llm, err);
+    if (s == OK)
+        s = check_kinds(p, llm, err);
+    if (s == OK)
+        s = check_bound(llm, err);
     if (s != OK)
         return s;
     for (size_t i = 0; p->reserved && p->reserved[i]; i++)

@@ -422,14 +422,17 @@ static void make_answer(struct reading *r)
     struct answer *a = r->a;
     if (r->text.failed == E_LIMIT || r->refusal.failed == E_LIMIT)
         reading_fail(r, FAILURE_TOO_LARGE, "the answer's text is too long");
-    if (a->failure != FAILURE_NONE)
-        return;
     int is_refusal = r->refusal.len && !r->text.len;
+    char *text = text_copy(buffer_str(is_refusal ? &r->refusal : &r->text));
+    json_join_halves(text);
+    r->no_memory |= !text;
+    if (a->failure != FAILURE_NONE) {
+        a->unfinished = text;
+        return;
+    }
+    a->text = text;
     if (is_refusal)
         a->stop = STOP_REFUSAL;
-    a->text = text_copy(buffer_str(is_refusal ? &r->refusal : &r->text));
-    json_join_halves(a->text);
-    r->no_memory |= !a->text;
 }
 
 enum status reading_finish(

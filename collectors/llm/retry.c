@@ -45,6 +45,29 @@ static int64_t seconds_to_ns(double s)
     return s < 0 ? -1 : (int64_t)((s < MAX_ASKED_S ? s : MAX_ASKED_S) * 1e9);
 }
 
+/* The date of a header in seconds since 1970. */
+static int header_date(const char *headers, const char *name, double *out_s)
+{
+    char value[64];
+    struct tm tm;
+    memset(&tm, 0, sizeof tm);
+    if (!wire_header(headers, name, value, sizeof value))
+        return 0;
+    const char *end = strptime(value, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+    if (!end || *end)
+        return 0;
+    *out_s = (double)timegm(&tm);
+    return 1;
+}
+
+/* What the server takes for now, so that a clock of this machine that is wrong or jumps
+ * makes no wait longer or shorter. */
+static double server_now_s(const char *headers, int64_t now_wall_ms)
+{
+    double now_s = 0;
+    return header_date(headers, "date", &now_s) ? now_s : (double)now_wall_ms / 1e3;
+}
+
 int64_t retry_after_ns(const char *headers, int64_t now_wall_ms)
 {
     char value[64];
@@ -56,12 +79,9 @@ int64_t retry_after_ns(const char *headers, int64_t now_wall_ms)
         return -1;
     if (text_to_double(value, "retry-after", 0, DBL_MAX, &x, NULL) == OK)
         return seconds_to_ns(x);
-    struct tm tm;
-    memset(&tm, 0, sizeof tm);
-    const char *end = strptime(value, "%a, %d %b %Y %H:%M:%S GMT", &tm);
-    if (!end || *end)
+    if (!header_date(headers, "retry-after", &x))
         return -1;
-    double wait_s = (double)timegm(&tm) - (double)now_wall_ms / 1e3;
+    double wait_s = x - server_now_s(headers, now_wall_ms);
     return wait_s < 0 ? 0 : seconds_to_ns(wait_s);
 }
 
@@ -69,7 +89,7 @@ int64_t retry_wait_ns(
     int n_failed, const char *headers, int64_t now_wall_ms, struct rng *rng)
 {
     int64_t asked = retry_after_ns(headers, now_wall_ms);
-    if (asked >= 0)
+    if (asked > 0) // 0, or a date that is over, says nothing of how long to wait
         return asked;
     int64_t wait = FIRST_WAIT_NS;
     for (int i = 1; i < n_failed && wait < MAX_WAIT_NS; i++)
@@ -113,7 +133,7 @@ static int64_t duration_ns(const char *s)
 }
 
 /* "2026-11-22T10:00:00Z", with a fraction or an offset; -1 where it is none. */
-static int64_t until_ns(const char *s, int64_t now_wall_ms)
+static int64_t until_ns(const char *s, double now_s)
 {
     struct tm tm;
     memset(&tm, 0, sizeof tm);
@@ -134,7 +154,7 @@ static int64_t until_ns(const char *s, int64_t now_wall_ms)
     } else if (strcmp(rest, "Z") != 0) {
         return -1;
     }
-    double wait_s = at_s - (double)now_wall_ms / 1e3;
+    double wait_s = at_s - now_s;
     return wait_s < 0 ? 0 : seconds_to_ns(wait_s);
 }
 
@@ -155,6 +175,7 @@ int64_t retry_exhausted_ns(const char *headers, int64_t now_wall_ms)
             "anthropic-ratelimit-output-tokens-reset", 1 },
     };
     int64_t longest = 0;
+    double now_s = server_now_s(headers, now_wall_ms);
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         char value[64];
         if (!wire_header(headers, names[i].remaining, value, sizeof value) ||
@@ -162,7 +183,7 @@ int64_t retry_exhausted_ns(const char *headers, int64_t now_wall_ms)
             continue;
         if (!wire_header(headers, names[i].reset, value, sizeof value))
             continue;
-        int64_t ns = names[i].is_time ? until_ns(value, now_wall_ms) : duration_ns(value);
+        int64_t ns = names[i].is_time ? until_ns(value, now_s) : duration_ns(value);
         longest = ns > longest ? ns : longest;
     }
     return longest;

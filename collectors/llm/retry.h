@@ -3,7 +3,9 @@
  * Pure: times come in, times go out.  The rules are those that the OpenAI and Anthropic
  * clients share: 408, 409, 429, 5xx and broken connections are tried again, after what
  * the server's headers say, else after 0.5 s doubled each time, at most 8 s, minus up to
- * a quarter by chance.  Money that ran out and other 4xx are final. */
+ * a quarter by chance.  Money that ran out and other 4xx are final.  Times of day in headers
+ * are counted from the answer's own Date, where it has one: this machine's clock may be
+ * wrong. */
 #ifndef COLLECTORS_LLM_RETRY_H
 #define COLLECTORS_LLM_RETRY_H
 
@@ -18,10 +20,11 @@
 int retry_is_final(enum failure failure, int http_status, const char *headers);
 
 /* What the server asks to wait, in ns, from retry-after-ms or retry-after (seconds or a
- * date); -1 = it does not say. */
+ * date); 0 = no time at all, -1 = it does not say. */
 int64_t retry_after_ns(const char *headers, int64_t now_wall_ms);
 
-/* How long to wait before the attempt that follows n_failed failures (from 1). */
+/* How long to wait before the attempt that follows n_failed failures (from 1), where the
+ * headers ask for no time above 0 also. */
 int64_t retry_wait_ns(
     int n_failed, const char *headers, int64_t now_wall_ms, struct rng *rng);
 

@@ -19,6 +19,13 @@
 #define CURL_BUFFER_BYTES 16384L /* curl's smallest for uploads; keeps handles small */
 #define POLL_MS 1000
 
+static const char body_too_large[] = "the answer is larger than 16 MiB, which no answer "
+                                     "of an llm is: is the llm's \"url\" "
+                                     "that of an API, and are its tokens bounded?";
+static const char headers_too_large[] =
+    "the headers of the answer are larger than 64 KiB: is the llm's \"url\" that of an "
+    "API, and does a proxy before it add them?";
+
 /* An exchange under way. */
 struct transfer {
     struct exchange *ex;
@@ -28,7 +35,7 @@ struct transfer {
     struct body_place place; /* up to which the body was taken */
     size_t n_left;           /* behind it; 0 = all is taken, and the body may be gone */
     int n_sent;              /* times the request was about to go out */
-    int is_too_large;
+    const char *too_large;   /* what was beyond its ceiling, in words; NULL = nothing */
 };
 
 struct transport {
@@ -114,8 +121,9 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
         return len;
     }
     ex->last_byte_mono_ns = clock_mono_ns();
-    t->is_too_large |= buffer_add(&ex->headers, line, len) != OK;
-    return t->is_too_large ? 0 : len;
+    if (buffer_add(&ex->headers, line, len) != OK)
+        t->too_large = headers_too_large;
+    return t->too_large ? 0 : len;
 }
 
 static size_t on_body(char *data, size_t size, size_t n, void *arg)
@@ -123,9 +131,10 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
     struct transfer *t = arg;
     int64_t now = clock_mono_ns();
     t->ex->last_byte_mono_ns = now;
-    t->is_too_large |= buffer_add(&t->ex->received, data, size * n) != OK;
+    if (buffer_add(&t->ex->received, data, size * n) != OK)
+        t->too_large = body_too_large;
     note_arrival(t->ex, now);
-    return t->is_too_large ? 0 : size * n;
+    return t->too_large ? 0 : size * n;
 }
 
 /* ---- one transfer --------------------------------------------------------------- */
@@ -239,7 +248,7 @@ static enum exchange_end end_of(const struct transfer *t, CURLcode code)
         return EXCHANGE_STALE;
     if (t->n_sent == 0)
         return EXCHANGE_UNREACHED;
-    if (t->is_too_large)
+    if (t->too_large)
         return EXCHANGE_TOO_LARGE;
     return code == CURLE_OPERATION_TIMEDOUT ? EXCHANGE_TIMED_OUT : EXCHANGE_BROKEN;
 }
@@ -341,12 +350,13 @@ static void take_ended(struct transport *tr)
         struct transfer *t = (struct transfer *)(void *)private;
         CURLcode code = msg->data.result;
         enum exchange_end end = end_of(t, code);
-        if (end == EXCHANGE_STALE)
+        const char *why = end == EXCHANGE_STALE ? "the kept-alive connection was dead"
+                          : end == EXCHANGE_TOO_LARGE ? t->too_large
+                                                      : NULL;
+        if (why) // libcurl tells how it noticed, not what it is
             t->ex->error[0] = '\0';
         network_explain(t->easy, code, t->ex->error, sizeof t->ex->error);
-        end_transfer(tr, t, end,
-            end == EXCHANGE_STALE ? "the kept-alive connection was dead"
-                                  : curl_easy_strerror(code));
+        end_transfer(tr, t, end, why ? why : curl_easy_strerror(code));
     }
 }
 

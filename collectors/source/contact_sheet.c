@@ -9,6 +9,7 @@
 #include "collectors/source/picture.h"
 #include "collectors/source/resample.h"
 #include "m4a1/base/files.h"
+#include "m4a1/base/text.h"
 #include "schema/query.h"
 
 #define CELL_WIDTH 240
@@ -20,6 +21,7 @@
 #define FIRST_ROW (GAP + HEAD_HEIGHT + GAP)
 #define BACKGROUND 0xff
 #define NO_FRAME 0xc8
+#define WORD_FRAME 0xe4 /* behind the word that stands for a text or a sound */
 #define QUALITY 85
 #define FILE_MAX_BYTES (1u << 30)
 
@@ -32,23 +34,28 @@ static void fill(
             level, (size_t)width * 3);
 }
 
-static void paste(struct picture *sheet, int left, int top, const struct picture *p)
+/* A part of the sheet. */
+struct box {
+    int left, top, width, height;
+};
+
+static void paste(struct picture *sheet, const struct box *box, const struct picture *p)
 {
-    left += (CELL_WIDTH - p->width) / 2;
-    top += (CELL_HEIGHT - p->height) / 2;
+    int left = box->left + (box->width - p->width) / 2;
+    int top = box->top + (box->height - p->height) / 2;
     for (int y = 0; y < p->height; y++)
         memcpy(
             sheet->data + ((size_t)(top + y) * (size_t)sheet->width + (size_t)left) * 3,
             p->data + (size_t)y * (size_t)p->width * 3, (size_t)p->width * 3);
 }
 
-// As large as fits a cell, small frames enlarged too, so that rows can be compared.
-static enum status thumbnail(struct picture *p, struct error *err)
+// As large as fits the box, small frames enlarged too, so that rows can be compared.
+static enum status thumbnail(struct picture *p, const struct box *box, struct error *err)
 {
-    int width = CELL_WIDTH, height = (int)((int64_t)p->height * CELL_WIDTH / p->width);
-    if (height > CELL_HEIGHT) {
-        height = CELL_HEIGHT;
-        width = (int)((int64_t)p->width * CELL_HEIGHT / p->height);
+    int width = box->width, height = (int)((int64_t)p->height * box->width / p->width);
+    if (height > box->height) {
+        height = box->height;
+        width = (int)((int64_t)p->width * box->height / p->height);
     }
     struct picture small;
     enum status s =
@@ -58,6 +65,19 @@ static enum status thumbnail(struct picture *p, struct error *err)
     picture_release(p);
     *p = small;
     return OK;
+}
+
+/* Where part of n parts stands in a cell: on a grid that is as wide as high. */
+static struct box box_of_part(int left, int top, int part, int n)
+{
+    int columns = 1;
+    while (columns * columns < n)
+        columns++;
+    int rows = (n + columns - 1) / columns;
+    struct box box = { .width = CELL_WIDTH / columns, .height = CELL_HEIGHT / rows };
+    box.left = left + part % columns * box.width;
+    box.top = top + part / columns * box.height;
+    return box;
 }
 
 /* What is being drawn. */
@@ -91,21 +111,33 @@ static void draw_label(struct sheet *sheet, int top, const char *scene, int64_t 
     bitmap_text(&sheet->picture, GAP, top + used, LABEL_WIDTH, BITMAP_LINE_PX, at);
 }
 
-static enum status draw_cell(
+/* Columns of the query: bytes, media type, length of a sound, part, how many parts. */
+static enum status draw_part(
     struct sheet *sheet, const struct query *q, int left, int top, struct error *err)
 {
     size_t len;
     const void *bytes = query_bytes(q, 0, &len);
+    const char *type = query_text(q, 1);
+    struct box box = box_of_part(left, top, (int)query_int(q, 3), (int)query_int(q, 4));
     struct picture p = { 0 };
-    if (!bytes) {
-        fill(&sheet->picture, left, top, CELL_WIDTH, CELL_HEIGHT, NO_FRAME);
+    if (!bytes || !text_starts(type, "image/")) {
+        fill(&sheet->picture, box.left, box.top, box.width, box.height,
+            bytes ? WORD_FRAME : NO_FRAME);
+        char word[40];
+        if (bytes && text_starts(type, "audio/"))
+            snprintf(word, sizeof word, "audio, %.1f s", (double)query_int(q, 2) / 1e3);
+        else
+            snprintf(word, sizeof word, "text, %zu bytes", len);
+        if (bytes)
+            bitmap_text(&sheet->picture, box.left + GAP, box.top + GAP,
+                box.width - 2 * GAP, box.height - 2 * GAP, word);
         return OK;
     }
     enum status s = picture_decode(bytes, len, 0, &p, err);
     if (s == OK)
-        s = thumbnail(&p, err);
+        s = thumbnail(&p, &box, err);
     if (s == OK)
-        paste(&sheet->picture, left, top, &p);
+        paste(&sheet->picture, &box, &p);
     picture_release(&p);
     return s;
 }
@@ -115,20 +147,23 @@ static enum status draw_row(struct sheet *sheet, int64_t scene_id, const char *s
 {
     struct query *q;
     enum status s = query_open(sheet->store,
-        "SELECT r.bytes FROM view v LEFT JOIN scene_frame f ON f.view_id = v.view_id"
+        "SELECT r.bytes, r.media_type, r.duration_ms, coalesce(f.part, 0),"
+        " coalesce(max(f.part) OVER (PARTITION BY v.view_id), 0) + 1"
+        " FROM view v LEFT JOIN scene_frame f ON f.view_id = v.view_id"
         " AND f.scene_id = ? AND f.at_ms = ? LEFT JOIN frame r USING (frame_id)"
-        " WHERE v.retired_ms IS NULL ORDER BY v.position",
+        " WHERE v.retired_ms IS NULL ORDER BY v.position, f.part",
         &q, err);
     if (s)
         return s;
     query_bind(q, "ii", scene_id, at_ms);
-    int top = FIRST_ROW + (int)sheet->n_rows * (CELL_HEIGHT + GAP), left = FIRST_COLUMN;
+    int top = FIRST_ROW + (int)sheet->n_rows * (CELL_HEIGHT + GAP);
+    int left = FIRST_COLUMN - (CELL_WIDTH + GAP);
     draw_label(sheet, top, scene, at_ms);
     while ((s = query_next(q, err)) == OK && query_has_row(q)) {
-        s = draw_cell(sheet, q, left, top, err);
+        left += query_int(q, 3) ? 0 : CELL_WIDTH + GAP;
+        s = draw_part(sheet, q, left, top, err);
         if (s)
             break;
-        left += CELL_WIDTH + GAP;
     }
     query_close(q);
     sheet->n_rows++;
@@ -180,21 +215,24 @@ static enum status count_rows(
 }
 
 static enum status draw_sheet(struct sheet *sheet, const int64_t *scene_ids, size_t n,
-    size_t *n_scenes, struct error *err)
+    size_t *n_rows, struct error *err)
 {
     fill(&sheet->picture, 0, 0, sheet->picture.width, sheet->picture.height, BACKGROUND);
     enum status s = draw_heads(sheet, err);
     for (size_t i = 0; s == OK && i < n && sheet->n_rows < sheet->max_rows; i++) {
+        size_t before = sheet->n_rows;
         s = draw_scene(sheet, scene_ids[i], err);
-        *n_scenes = i + 1;
+        if (n_rows)
+            n_rows[i] = sheet->n_rows - before;
     }
     return s;
 }
 
 enum status contact_sheet_write(struct store *store, const int64_t *scene_ids, size_t n,
-    const char *path, size_t *n_scenes, struct error *err)
+    const char *path, size_t *n_rows, struct error *err)
 {
-    *n_scenes = 0;
+    for (size_t i = 0; n_rows && i < n; i++)
+        n_rows[i] = 0;
     int64_t n_views = 0;
     enum status s = store_int(store, 0, &n_views, err,
         "SELECT count(*) FROM view WHERE retired_ms IS NULL", "");
@@ -211,15 +249,13 @@ enum status contact_sheet_write(struct store *store, const int64_t *scene_ids, s
         s = picture_new(width, FIRST_ROW + (int)sheet.max_rows * (CELL_HEIGHT + GAP), 3,
             &sheet.picture, err);
     if (s == OK)
-        s = draw_sheet(&sheet, scene_ids, n, n_scenes, err);
+        s = draw_sheet(&sheet, scene_ids, n, n_rows, err);
     if (s == OK)
         s = picture_encode_jpeg(&sheet.picture, QUALITY, &jpeg, err);
     if (s == OK)
         s = file_write(path, jpeg.data, jpeg.len, err);
-    if (s) {
-        *n_scenes = 0;
+    if (s)
         error_prefix(err, "preview %s: ", path);
-    }
     picture_release(&sheet.picture);
     buffer_release(&jpeg);
     return s;

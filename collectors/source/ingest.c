@@ -54,7 +54,9 @@ static enum status load_views(struct ingest *in)
         struct scene_view *view = &in->report->views[in->report->n_views];
         view->view_id = query_int(q, 0);
         view->name = text_copy(query_text(q, 1));
-        view->is_image = text_equal(query_text(q, 2), "image");
+        for (int k = 0; k < N_VIEW_KINDS; k++)
+            if (text_equal(query_text(q, 2), view_kind_names[k]))
+                view->kind = (enum view_kind)k;
         if (!view->name)
             s = error_nomem(in->err, sizeof *view);
         else if (++in->report->n_views == RECIPE_MAX_VIEWS)
@@ -67,6 +69,24 @@ static enum status load_views(struct ingest *in)
             "FILE",
             store_path(in->store));
     return s;
+}
+
+static struct source_terms terms_of(
+    const struct ingest *in, const struct scene_view *view)
+{
+    const struct recipe *r = in->recipe;
+    struct source_terms terms = { .kind = view->kind,
+        .longest_side_px = r->frames.longest_side_px,
+        .jpeg_quality = r->frames.jpeg_quality,
+        .audio_ms = llround(r->frames.audio_s * 1000),
+        .clip_frames = 1 };
+    for (size_t i = 0; i < r->n_views; i++)
+        if (view->kind == VIEW_VIDEO && r->views[i].kind == VIEW_VIDEO &&
+            text_equal(r->views[i].name, view->name)) {
+            terms.clip_frames = r->views[i].clip_frames;
+            terms.clip_every_ms = llround(r->views[i].clip_every_s * 1000);
+        }
+    return terms;
 }
 
 // ---- instants ----
@@ -92,17 +112,18 @@ static enum status given_instants(struct ingest *in, struct work *work)
     return OK;
 }
 
-// Every so often from 0 to the end of the shortest video, so that all views show each.
+// Every so often from 0 to the end of the shortest file, so that all views show each.
 static enum status regular_instants(
-    struct ingest *in, struct work *work, int64_t shortest_ms)
+    struct ingest *in, struct work *work, int64_t shortest_ms, int n_parts)
 {
     double every_ms = in->recipe->frames.every_s * 1000;
     double n = ceil((double)shortest_ms / every_ms);
-    if (n > INGEST_MAX_INSTANTS)
+    if (n * n_parts > INGEST_MAX_INSTANTS)
         return ingest_note(&in->report->notes, 1, work->folder->name, in->err,
-            "refused: %.3f s at a frame every %g s are %.0f instants, above the ceiling "
+            "refused: %.3f s at %s every %g s are %.0f %s, above the ceiling "
             "of %d; raise frames.every_s in the recipe or cut the video",
-            (double)shortest_ms / 1000, in->recipe->frames.every_s, n,
+            (double)shortest_ms / 1000, n_parts > 1 ? "a clip" : "a frame",
+            in->recipe->frames.every_s, n * n_parts, n_parts > 1 ? "frames" : "instants",
             INGEST_MAX_INSTANTS);
     size_t count = n < 1 ? 1 : (size_t)n;
     work->at_ms = calloc(count, sizeof *work->at_ms);
@@ -116,18 +137,24 @@ static enum status regular_instants(
     return OK;
 }
 
-// Only readable files count; without a video among them the one instant is 0.
+// Only readable files count; without one among them that lasts the one instant is 0.
 static enum status settle_instants(struct ingest *in, struct work *work)
 {
     int64_t shortest = -1;
+    int n_parts = 1;
     for (size_t i = 0; i < work->folder->n_files; i++) {
         const struct source *source = &work->sources[i];
-        if (!source->err.code && source->is_video &&
-            (shortest < 0 || source->duration_ms < shortest))
-            shortest = source->duration_ms;
+        if (source->err.code || !source->is_timed)
+            continue;
+        // The last instant of a clip is the one whose frames are all within the video.
+        int n = source_n_parts(source);
+        int64_t lasts = source->duration_ms - source_offset_ms(source, n - 1);
+        if (shortest < 0 || lasts < shortest)
+            shortest = lasts > 0 ? lasts : 0;
+        n_parts = n > n_parts ? n : n_parts;
     }
     if (shortest >= 0 && in->recipe->frames.every_s > 0)
-        return regular_instants(in, work, shortest);
+        return regular_instants(in, work, shortest, n_parts);
     if (shortest >= 0 && in->recipe->frames.n_at)
         return given_instants(in, work);
     work->at_ms = calloc(1, sizeof *work->at_ms);
@@ -140,15 +167,16 @@ static enum status settle_instants(struct ingest *in, struct work *work)
 static void open_job(void *arg)
 {
     const struct job *job = arg;
-    source_open(&job->work->sources[job->file], job->work->folder->files[job->file].path,
+    const struct scene_file *file = &job->work->folder->files[job->file];
+    struct source_terms terms = terms_of(job->in, &job->in->report->views[file->view]);
+    source_open(&job->work->sources[job->file], file->path, &terms,
         job->in->recipe->frames.every_s > 0);
 }
 
 static void make_job(void *arg)
 {
     const struct job *job = arg;
-    source_make(&job->work->sources[job->file], job->work->at_ms, job->work->n_instants,
-        job->in->recipe->frames.longest_side_px, job->in->recipe->frames.jpeg_quality);
+    source_make(&job->work->sources[job->file], job->work->at_ms, job->work->n_instants);
 }
 
 static enum status run_jobs(struct ingest *in, pool_job *run, struct job *jobs, size_t n)

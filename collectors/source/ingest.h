@@ -9,7 +9,7 @@
 #include "m4a1/base/progress.h"
 #include "schema/recipe.h"
 
-#define INGEST_MAX_INSTANTS 10000 /* a scene; more are refused before decoding */
+#define INGEST_MAX_INSTANTS 10000 /* a scene (of clips: frames); more are refused */
 
 struct ingest_options {
     const char *folder;

@@ -213,10 +213,14 @@ static enum status look_at(const struct scan *scan, struct scene_folder *scene,
         return note_unknown(scan, item, name);
     if (!S_ISREG(st.st_mode))
         return ingest_note(scan->notes, 1, item, scan->err, "not a regular file");
-    if (!scan->views[view].is_image)
-        return ingest_note(scan->notes, 1, item, scan->err,
-            "only views of the kind image can be ingested");
     return add_file(scan, scene, view, name, path, item);
+}
+
+// What a file of a view is called, for examples.
+static const char *example(const struct scan *scan)
+{
+    static const char *const endings[] = { "jpg", "mp4", "txt", "wav" };
+    return scan->n_views ? endings[scan->views[0].kind] : "jpg";
 }
 
 // Two files for one view: nobody knows which is meant, so neither is taken.
@@ -272,8 +276,8 @@ static enum status scan_scene(
     if (s == OK && !out->n_files && !out->failed) {
         out->failed = 1;
         s = ingest_note(scan->notes, 1, name, scan->err,
-            "no file in this folder is a view; views are files like %s.jpg",
-            scan->n_views ? scan->views[0].name : "first_person");
+            "no file in this folder is a view; views are files like %s.%s",
+            scan->n_views ? scan->views[0].name : "first_person", example(scan));
     }
     return s;
 }
@@ -354,8 +358,8 @@ enum status scene_folders_scan(const char *dir, const struct scene_view *views,
     if (s == OK && !out->n)
         s = error_set(err, E_DATA,
             "%s holds no scene; a scene is a folder with a file for each view, "
-            "like %s/kitchen/%s.jpg",
-            dir, dir, n_views ? views[0].name : "first_person");
+            "like %s/kitchen/%s.%s",
+            dir, dir, n_views ? views[0].name : "first_person", example(&scan));
     if (s)
         scene_folders_release(out);
     return s;

@@ -9,11 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "collectors/source/ingest_notes.h"
+#include "schema/view.h"
 
 struct scene_view {
     int64_t view_id;
     char *name;
-    int is_image; /* other kinds of view have no frames yet */
+    enum view_kind kind;
 };
 
 struct scene_file {

@@ -24,63 +24,114 @@ struct writing {
     const struct scene_file *last_differing;
 };
 
-typedef enum status each_frame(struct writing *w, const struct scene_file *file,
-    int64_t at_ms, const struct source_frame *frame);
+/* What stands for a part of an instant: where it is, and what it shows. */
+struct place {
+    const struct scene_file *file;
+    const struct source *source;
+    int64_t view_id, at_ms, offset_ms;
+    int part;
+    const struct source_frame *frame;
+};
+
+typedef enum status each_frame(struct writing *w, const struct place *p);
 
 static enum status walk(struct writing *w, each_frame *visit)
 {
     const struct scene_content *c = w->content;
     enum status s = OK;
-    for (size_t i = 0; i < c->folder->n_files; i++)
-        for (size_t k = 0; k < c->n_instants && s == OK; k++) {
-            const struct source_frame *frame = source_frame(&c->sources[i], k);
-            if (frame)
-                s = visit(w, &c->folder->files[i], c->at_ms[k], frame);
+    for (size_t i = 0; i < c->folder->n_files; i++) {
+        struct place p = { .file = &c->folder->files[i], .source = &c->sources[i] };
+        int n_parts = source_n_parts(p.source);
+        p.view_id = c->views[p.file->view].view_id;
+        for (size_t k = 0; k < c->n_instants * (size_t)n_parts && s == OK; k++) {
+            p.at_ms = c->at_ms[k / (size_t)n_parts];
+            p.part = (int)(k % (size_t)n_parts);
+            p.offset_ms = p.part ? source_offset_ms(p.source, p.part) : 0;
+            p.frame = source_frame(p.source, p.at_ms, p.part);
+            if (p.frame)
+                s = visit(w, &p);
         }
+    }
     return s;
 }
 
-// What the store has there: *row = there is a row, sha256 = of its frame, "" for none.
-static enum status stored_frame(struct writing *w, const struct scene_file *file,
-    int64_t at_ms, int *row, char sha256[HASH_HEX])
+/* What the store has there. */
+struct stored {
+    int row;               /* there is a row */
+    char sha256[HASH_HEX]; /* of its frame, "" for none */
+    int64_t offset_ms;
+    int n_behind; /* rows of parts behind this one */
+};
+
+static enum status stored_frame(
+    struct writing *w, const struct place *p, struct stored *out)
 {
-    *row = 0;
-    sha256[0] = '\0';
+    *out = (struct stored) { 0 };
     struct query *q;
     enum status s = query_open(w->store,
-        "SELECT r.sha256 FROM scene_frame f LEFT JOIN frame r USING (frame_id)"
-        " WHERE f.scene_id = ? AND f.at_ms = ? AND f.view_id = ?",
+        "SELECT r.sha256, f.offset_ms FROM scene_frame f LEFT JOIN frame r"
+        " USING (frame_id)"
+        " WHERE f.scene_id = ? AND f.at_ms = ? AND f.view_id = ? AND f.part >= ?"
+        " ORDER BY f.part",
         &q, w->err);
     if (s)
         return s;
-    query_bind(q, "iii", w->scene_id, at_ms, w->content->views[file->view].view_id);
-    s = query_next(q, w->err);
-    if (s == OK && query_has_row(q)) {
-        *row = 1;
+    query_bind(q, "iiii", w->scene_id, p->at_ms, p->view_id, (int64_t)p->part);
+    while ((s = query_next(q, w->err)) == OK && query_has_row(q)) {
+        if (out->row++) {
+            out->n_behind++;
+            continue;
+        }
         const char *text = query_text(q, 0);
         if (text && strlen(text) < HASH_HEX)
-            memcpy(sha256, text, strlen(text) + 1);
+            memcpy(out->sha256, text, strlen(text) + 1);
+        out->offset_ms = query_int(q, 1);
     }
     query_close(q);
     return s;
 }
 
-static enum status compare(struct writing *w, const struct scene_file *file,
-    int64_t at_ms, const struct source_frame *frame)
+static int is_as_stored(const struct place *p, const struct stored *stored)
 {
-    int row;
-    char sha256[HASH_HEX];
-    enum status s = stored_frame(w, file, at_ms, &row, sha256);
-    if (s || text_equal(sha256, frame->sha256))
+    return text_equal(stored->sha256, p->frame->sha256) &&
+           stored->offset_ms == p->offset_ms;
+}
+
+// Parts that the clip no longer has.
+static int has_too_many(const struct place *p, const struct stored *stored)
+{
+    return p->part == source_n_parts(p->source) - 1 && stored->n_behind;
+}
+
+// A part that makes a stored clip longer changes what it shows.
+static enum status is_clip_there(struct writing *w, const struct place *p, int64_t *there)
+{
+    return store_int(w->store, 0, there, w->err,
+        "SELECT frame_id IS NOT NULL FROM scene_frame WHERE scene_id = ? AND at_ms = ?"
+        " AND view_id = ? AND part = 0 AND ? > 0",
+        "iiii", w->scene_id, p->at_ms, p->view_id, (int64_t)p->part);
+}
+
+static enum status compare(struct writing *w, const struct place *p)
+{
+    struct stored stored;
+    int64_t is_longer = 0;
+    enum status s = stored_frame(w, p, &stored);
+    if (s || (is_as_stored(p, &stored) && !has_too_many(p, &stored)))
         return s;
-    if (!sha256[0]) {
+    if (!stored.sha256[0])
+        s = is_clip_there(w, p, &is_longer);
+    if (s)
+        return s;
+    if (!stored.sha256[0] && !is_longer) {
         w->n_add++;
         return OK;
     }
     w->n_differ++;
-    if (w->last_differing != file)
-        buffer_printf(&w->differing, "%s%s", w->last_differing ? ", " : "", file->name);
-    w->last_differing = file;
+    if (w->last_differing != p->file)
+        buffer_printf(
+            &w->differing, "%s%s", w->last_differing ? ", " : "", p->file->name);
+    w->last_differing = p->file;
     return OK;
 }
 
@@ -92,10 +143,11 @@ static enum status frame_id_of(
     if (s || *id)
         return s;
     s = store_run(w->store, w->err,
-        "INSERT INTO frame (sha256, media_type, width_px, height_px, bytes)"
-        " VALUES (?, 'image/jpeg', ?, ?, ?)",
-        "tiib", frame->sha256, (int64_t)frame->width, (int64_t)frame->height,
-        (const void *)frame->jpeg, frame->len);
+        "INSERT INTO frame (sha256, media_type, width_px, height_px, bytes, duration_ms)"
+        " VALUES (?, ?, ?, ?, ?, nullif(?, -1))",
+        "ttiibi", frame->sha256, frame->media_type, (int64_t)frame->width,
+        (int64_t)frame->height, (const void *)frame->bytes, frame->len,
+        frame->duration_ms);
     if (s)
         return s;
     *id = store_last_id(w->store);
@@ -104,28 +156,35 @@ static enum status frame_id_of(
     return OK;
 }
 
-static enum status put(struct writing *w, const struct scene_file *file, int64_t at_ms,
-    const struct source_frame *frame)
+static enum status put(struct writing *w, const struct place *p)
 {
-    int row;
-    char sha256[HASH_HEX];
-    int64_t id = 0, view_id = w->content->views[file->view].view_id;
-    enum status s = stored_frame(w, file, at_ms, &row, sha256);
-    if (s || text_equal(sha256, frame->sha256))
+    struct stored stored;
+    int64_t id = 0;
+    enum status s = stored_frame(w, p, &stored);
+    if (s == OK && has_too_many(p, &stored))
+        s = store_run(w->store, w->err,
+            "DELETE FROM scene_frame WHERE scene_id = ? AND at_ms = ? AND view_id = ?"
+            " AND part > ?",
+            "iiii", w->scene_id, p->at_ms, p->view_id, (int64_t)p->part);
+    if (s || is_as_stored(p, &stored))
         return s;
-    s = frame_id_of(w, frame, &id);
+    s = frame_id_of(w, p->frame, &id);
     if (s)
         return s;
-    if (!row)
+    if (!stored.row)
         return store_run(w->store, w->err,
-            "INSERT INTO scene_frame (scene_id, view_id, at_ms, frame_id, source)"
-            " VALUES (?, ?, ?, ?, ?)",
-            "iiiit", w->scene_id, view_id, at_ms, id, file->name);
+            "INSERT INTO scene_frame (scene_id, view_id, at_ms, part, offset_ms,"
+            " frame_id, source) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "iiiiiit", w->scene_id, p->view_id, p->at_ms, (int64_t)p->part, p->offset_ms,
+            id, p->file->name);
     // A row without a frame came with an import, whose own source is kept.
     return store_run(w->store, w->err,
-        "UPDATE scene_frame SET frame_id = ?1, source = iif(frame_id IS NULL, source, ?2)"
-        " WHERE scene_id = ?3 AND at_ms = ?4 AND view_id = ?5",
-        "itiii", id, file->name, w->scene_id, at_ms, view_id);
+        "UPDATE scene_frame SET frame_id = ?1, source = iif(frame_id IS NULL, source, "
+        "?2),"
+        " offset_ms = ?3 WHERE scene_id = ?4 AND at_ms = ?5 AND view_id = ?6 AND part = "
+        "?7",
+        "itiiiii", id, p->file->name, p->offset_ms, w->scene_id, p->at_ms, p->view_id,
+        (int64_t)p->part);
 }
 
 static enum status instants_json(struct writing *w, struct buffer *out)
@@ -240,7 +299,9 @@ static enum status write_scene(struct writing *w, struct ingest_notes *notes)
     if (s == OK && (w->n_differ || n_dropped))
         s = store_run(w->store, w->err,
             "DELETE FROM frame WHERE frame_id IN (SELECT value FROM json_each(?)) AND"
-            " NOT EXISTS (SELECT 1 FROM scene_frame f WHERE f.frame_id = frame.frame_id)",
+            " NOT EXISTS (SELECT 1 FROM scene_frame f WHERE f.frame_id = frame.frame_id)"
+            " AND NOT EXISTS (SELECT 1 FROM frame_fit x"
+            "  WHERE frame.frame_id IN (x.frame_id, x.fitted_id))",
             "t", before);
     free(before);
     w->result->outcome = is_new                     ? SCENE_ADDED
@@ -255,7 +316,8 @@ static enum status count_complete(struct writing *w)
     static const char sql[] =
         "WITH shown AS (SELECT v.view_id, v.name, f.at_ms FROM scene_frame f"
         "   JOIN view v USING (view_id)"
-        "   WHERE f.scene_id = ?1 AND f.frame_id IS NOT NULL AND v.retired_ms IS NULL),"
+        "   WHERE f.scene_id = ?1 AND v.retired_ms IS NULL"
+        "   GROUP BY v.view_id, f.at_ms HAVING count(f.frame_id) = count(*)),"
         " all_views AS (SELECT view_id, name, position FROM view"
         "   WHERE retired_ms IS NULL)"
         " SELECT (SELECT count(DISTINCT at_ms) FROM shown),"

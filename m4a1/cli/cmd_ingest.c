@@ -18,21 +18,30 @@ static const char help[] =
     "  scenes/kitchen/scene.json           {\"tags\": [\"tool\"], \"licence\": \"...\",\n"
     "                                       \"consent\": \"...\"} (optional)\n"
     "\n"
-    "DIR is the folder of such folders, or one scene itself. Files are JPEG, PNG or "
-    "video\n"
-    "(MP4, QuickTime, Matroska, WebM, AVI, MPEG). From videos, frames are taken at the\n"
-    "recipe's instants, the same for all views of a scene; a picture stands for every\n"
-    "instant. Frames are turned upright, brought to the recipe's longest side, written\n"
-    "as JPEG without metadata and stored once by content. What cannot be read is named,\n"
-    "and the rest goes on (exit status 3). Running it again adds what is new and "
-    "changes\n"
-    "nothing else. docs/ingest.md tells all rules.\n"
+    "DIR is the folder of such folders, or one scene itself. What a file may be says "
+    "the\n"
+    "kind of its view in the recipe:\n"
+    "\n"
+    "  image  JPEG, PNG, or a video, of which a frame is taken at each instant\n"
+    "  video  a video, of which a clip of some frames is taken at each instant\n"
+    "         (MP4, QuickTime, Matroska, WebM, AVI, MPEG)\n"
+    "  text   a text in UTF-8 of at most 64 KiB: .txt, .log, .csv, .md, .json, .jsonl\n"
+    "  audio  a WAV sound, 16-bit PCM, of which a piece is taken at each instant\n"
+    "\n"
+    "Instants are the recipe's, the same for all views of a scene; a picture or a text\n"
+    "stands for every instant. Pictures are turned upright, brought to the recipe's "
+    "longest\n"
+    "side, written as JPEG without metadata; all is stored once by content. What cannot "
+    "be\n"
+    "read is named, and the rest goes on (exit status 3). Running it again adds what is "
+    "new\n"
+    "and changes nothing else. docs/ingest.md tells all rules.\n"
     "\n"
     "  m4a1 ingest my.m4a1 scenes/\n"
     "  m4a1 ingest my.m4a1 scenes/ --preview sheet.jpg\n";
 
 static const struct cli_option options[] = {
-    { "preview", "FILE.jpg", "write a contact sheet: a row a scene, a column a view" },
+    { "preview", "FILE.jpg", "write a contact sheet: a row an instant, a column a view" },
     { "threads", "N", "files decoded at once (default: one a processor)" },
     { "json", NULL, "print the summary as JSON" },
     { 0 },
@@ -47,27 +56,38 @@ static int is_stopped(void)
 
 struct sheet {
     const char *path; /* NULL = not asked for */
-    size_t *rows;     /* [n_rows], indices of the report's scenes */
-    size_t n_rows, n_stored;
+    size_t *scenes;   /* [n_stored], indices of the report's scenes */
+    size_t *n_rows;   /* [n_stored], rows of each */
+    size_t n_stored;
+    int is_made;
 };
 
 static enum status make_sheet(struct store *store, const struct ingest_report *report,
     struct sheet *sheet, struct error *err)
 {
     int64_t *ids = calloc(report->n_scenes + 1, sizeof *ids);
-    sheet->rows = calloc(report->n_scenes + 1, sizeof *sheet->rows);
-    enum status s = ids && sheet->rows ? OK : error_nomem(err, sizeof *ids);
+    sheet->scenes = calloc(report->n_scenes + 1, sizeof *sheet->scenes);
+    sheet->n_rows = calloc(report->n_scenes + 1, sizeof *sheet->n_rows);
+    enum status s =
+        ids && sheet->scenes && sheet->n_rows ? OK : error_nomem(err, sizeof *ids);
     for (size_t i = 0; s == OK && i < report->n_scenes; i++) {
         if (!report->scenes[i].result.scene_id)
             continue;
         ids[sheet->n_stored] = report->scenes[i].result.scene_id;
-        sheet->rows[sheet->n_stored++] = i;
+        sheet->scenes[sheet->n_stored++] = i;
     }
     if (s == OK)
         s = contact_sheet_write(
-            store, ids, sheet->n_stored, sheet->path, &sheet->n_rows, err);
+            store, ids, sheet->n_stored, sheet->path, sheet->n_rows, err);
+    sheet->is_made = s == OK;
     free(ids);
     return s;
+}
+
+static void sheet_release(struct sheet *sheet)
+{
+    free(sheet->scenes);
+    free(sheet->n_rows);
 }
 
 // ---- what is printed ----
@@ -85,11 +105,19 @@ static void print_legend(const struct ingest_report *report, const struct sheet 
     for (size_t i = 0; i < report->n_views; i++)
         printf("%s %s", i ? "," : "", report->views[i].name);
     printf("; gray where a view has no frame; rows from the top:\n");
-    for (size_t i = 0; i < sheet->n_rows; i++)
-        printf("  %zu %s\n", i + 1, report->scenes[sheet->rows[i]].name);
-    if (sheet->n_stored > sheet->n_rows)
-        printf("  and %zu more scenes that the sheet has no room for\n",
-            sheet->n_stored - sheet->n_rows);
+    size_t row = 1, n_left = 0;
+    for (size_t i = 0; i < sheet->n_stored; i++) {
+        const char *name = report->scenes[sheet->scenes[i]].name;
+        size_t n = sheet->n_rows[i];
+        if (n == 1)
+            printf("  %zu %s\n", row, name);
+        else if (n)
+            printf("  %zu-%zu %s\n", row, row + n - 1, name);
+        row += n;
+        n_left += n == 0;
+    }
+    if (n_left)
+        printf("  and %zu more scenes that the sheet has no room for\n", n_left);
 }
 
 static void print_summary(const struct ingest_report *report)
@@ -140,12 +168,13 @@ static enum status print_json(
         json_set_text(note, "text", report->notes.items[i].text);
         json_set_bool(note, "failed", report->notes.items[i].failed);
     }
-    if (sheet->n_rows) {
+    if (sheet->is_made) {
         struct json *preview = json_set_object(root, "preview");
         json_set_text(preview, "file", sheet->path);
         struct json *rows = json_set_array(preview, "rows");
-        for (size_t i = 0; i < sheet->n_rows; i++)
-            json_add_text(rows, report->scenes[sheet->rows[i]].name);
+        for (size_t i = 0; i < sheet->n_stored; i++)
+            for (size_t k = 0; k < sheet->n_rows[i]; k++)
+                json_add_text(rows, report->scenes[sheet->scenes[i]].name);
     }
     enum status s = root ? cli_print_json(root, err) : error_nomem(err, 64);
     json_free(root);
@@ -174,10 +203,10 @@ static enum status ingest(struct cli *cli, struct store *store,
         s = s ? s : printed;
     } else if (report.n_scenes) {
         print_summary(&report);
-        if (sheet.n_rows)
+        if (sheet.is_made)
             print_legend(&report, &sheet);
     }
-    free(sheet.rows);
+    sheet_release(&sheet);
     ingest_report_release(&report);
     if (s && (done == OK || done == E_PARTIAL)) {
         *err = other;
@@ -215,7 +244,7 @@ const struct verb verb_ingest = {
     .args = "STORE DIR",
     .min_args = 2,
     .max_args = 2,
-    .summary = "put scenes of pictures and videos into a store",
+    .summary = "put scenes of pictures, videos, texts and sounds into a store",
     .help = help,
     .options = options,
     .run = run,

@@ -257,6 +257,18 @@ static enum status tell(const struct cli *cli, struct store *store,
 
 /* ---- the recipe ---- */
 
+/* Where in an llm the protocol's complaint is about; owned by the caller. */
+static char *place_of(const struct protocol *p, const struct llm *llm)
+{
+    const char *bound = protocol_wrong_bound(llm);
+    if (!p)
+        return text_format("llms.%s.protocol", llm->name);
+    if (protocol_check_options(p, llm, NULL))
+        return text_format("llms.%s.options", llm->name);
+    return text_format(
+        "llms.%s.parameters%s%s", llm->name, bound ? "." : "", bound ? bound : "");
+}
+
 /* The loader takes any word for a protocol; here the protocols are known. */
 static enum status check_protocols(
     const struct recipe *recipe, struct buffer *problems, struct error *err)
@@ -272,10 +284,7 @@ static enum status check_protocols(
         const struct protocol *p = protocol_find(llm->protocol);
         if (p && !protocol_check(p, llm, &why))
             continue;
-        const char *key = !p                                     ? "protocol"
-                          : protocol_check_options(p, llm, NULL) ? "options"
-                                                                 : "parameters";
-        char *path = text_format("llms.%s.%s", llm->name, key);
+        char *path = place_of(p, llm);
         if (!path) {
             buffer_release(&file);
             return error_nomem(err, 64);

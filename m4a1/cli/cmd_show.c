@@ -457,10 +457,10 @@ const struct verb verb_show = {
     .summary = "one call: what was sent, what came back",
     .help =
         "Shows one call: where it stands in its session, the messages as they were sent\n"
-        "(images by their hash), every attempt with its times and error, the answer "
-        "with\n"
-        "its tokens and cost, and its scores. Only reads, so it works beside a "
-        "collector.\n"
+        "(images and sounds by their hash), every attempt with its times and error, the\n"
+        "answer with its tokens and cost, and its scores. Only reads, so it works "
+        "beside\n"
+        "a collector.\n"
         "\n"
         "  m4a1 show study.m4a1 17\n"
         "  m4a1 show study.m4a1 17 --raw       with the bytes that came back\n"

@@ -1,8 +1,9 @@
 /* show_curl.c - see show_curl.h.
  *
- * The store holds a request with "sha256:HASH" for each image.  Whether the protocol put
- * a data URL or bare base64 there is found by trying: the right one gives the body the
- * hash that was stored when it was sent. */
+ * The store holds a request with "sha256:HASH" for each picture and sound.  Whether the
+ * protocol put pictures there as data URLs or as bare base64 is found by trying: the right
+ * one gives the body the hash that was stored when it was sent.  Sound is bare base64 in
+ * every protocol that takes it. */
 #include "m4a1/cli/show_curl.h"
 
 #include <stdio.h>
@@ -57,9 +58,9 @@ static enum status read_sent(struct store *store, int64_t call_id, int64_t numbe
     return s;
 }
 
-/* Append the image with this hash as the protocol may have sent it; 0 where the store has
+/* Append the frame with this hash as the protocol may have sent it; 0 where the store has
  * no such frame. */
-static enum status add_image(struct store *store, struct frame_cache *cache,
+static enum status add_frame(struct store *store, struct frame_cache *cache,
     const char *hash, int is_data_url, struct buffer *out, int *found, struct error *err)
 {
     char hex[HASH_HEX];
@@ -75,7 +76,9 @@ static enum status add_image(struct store *store, struct frame_cache *cache,
         return s;
     s = frame_cache_get(cache, store, frame_id, &image, err);
     if (!s)
-        s = frame_encoded(image, is_data_url, &text, &len, err);
+        s = frame_encoded(image,
+            is_data_url && !text_starts(frame_media_type(image), "audio/"), &text, &len,
+            err);
     if (!s)
         buffer_add(out, text, len);
     frame_release(image);
@@ -94,7 +97,7 @@ static enum status restore(struct store *store, struct frame_cache *cache,
         buffer_add(out, rest, (size_t)(mark - rest));
         rest = hash;
         if (strspn(hash, "0123456789abcdef") >= HASH_HEX - 1)
-            s = add_image(store, cache, hash, is_data_url, out, &found, err);
+            s = add_frame(store, cache, hash, is_data_url, out, &found, err);
         if (found)
             rest = hash + HASH_HEX - 1;
         else
@@ -119,7 +122,7 @@ static enum status find_body(
     }
     if (!s && !text_equal(sha256, sent->sha256))
         s = error_set(err, E_DATA,
-            "attempt %lld cannot be put together as it was sent: an image of it is not "
+            "attempt %lld cannot be put together as it was sent: a frame of it is not "
             "in "
             "the store",
             (long long)sent->number);

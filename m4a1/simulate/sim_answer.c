@@ -2,6 +2,7 @@
 #include "m4a1/simulate/sim_answer.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "m4a1/base/text.h"
@@ -62,6 +63,43 @@ static int seen_before(const struct sim_request *request, size_t i)
     return 0;
 }
 
+/* Whether a view of kind text stands in the request: its label does. */
+static int is_read(const struct sim_ask *ask, const struct recipe_view *view)
+{
+    char label[300];
+    snprintf(label, sizeof label, "View %s:", view->name);
+    for (size_t i = 0; view->kind == VIEW_TEXT && i < ask->request->n_messages; i++)
+        if (strstr(sim_message_text(&ask->request->messages[i]), label))
+            return 1;
+    return 0;
+}
+
+static int knows_views(const struct sim_ask *ask)
+{
+    for (size_t i = 0; i < ask->recipe->n_views; i++)
+        if (is_read(ask, &ask->recipe->views[i]))
+            return 1;
+    return ask->request->n_images || ask->request->n_sounds;
+}
+
+/* Views of other kinds tell something, too: as much as an image. */
+static double other_weight(const struct sim_ask *ask, const char *task)
+{
+    double weight = 0;
+    struct rng rng;
+    for (size_t i = 0; i < ask->request->n_sounds; i++) {
+        sim_rng_named(&rng, ask->seed, "view", ask->request->sounds[i].hash, task);
+        weight += 0.5 + rng_uniform(&rng);
+    }
+    for (size_t i = 0; i < ask->recipe->n_views; i++) {
+        if (!is_read(ask, &ask->recipe->views[i]))
+            continue;
+        sim_rng_named(&rng, ask->seed, "view", ask->recipe->views[i].name, task);
+        weight += 0.5 + rng_uniform(&rng);
+    }
+    return weight;
+}
+
 static double views_weight(const struct sim_ask *ask)
 {
     double weight = 0;
@@ -73,7 +111,7 @@ static double views_weight(const struct sim_ask *ask)
         sim_rng_named(&rng, ask->seed, "view", ask->request->images[i].hash, task);
         weight += 0.5 + rng_uniform(&rng);
     }
-    return weight;
+    return weight + other_weight(ask, task);
 }
 
 double sim_quality(const struct sim_ask *ask)
@@ -89,7 +127,7 @@ double sim_quality(const struct sim_ask *ask)
                      0.25 * rng_normal(&bent) + 0.5 * rng_normal(&noise);
     if (ask->role == LLM_LOCAL)
         quality -= needs.demand;
-    if (ask->request->n_images)
+    if (knows_views(ask))
         quality += roles[ask->role].ability * gain * (1 - exp(-0.9 * views_weight(ask)));
     else
         quality -= gain / 2;
@@ -99,7 +137,7 @@ double sim_quality(const struct sim_ask *ask)
 double sim_refusal_probability(const struct sim_ask *ask)
 {
     double p = roles[ask->role].refusal;
-    if (!ask->request->n_images)
+    if (!knows_views(ask))
         p += roles[ask->role].blind_refusal * sim_task_gain(ask->seed, ask->task);
     return p;
 }
@@ -115,23 +153,59 @@ static const char *view_named(const struct recipe *recipe, const char *label)
     return NULL;
 }
 
-static void views_say(const struct sim_ask *ask, struct buffer *out)
+/* Frames of one clip share its label, and are one view. */
+static int is_same_view(const struct sim_request *request, size_t i)
+{
+    return i && *request->images[i].label &&
+           request->images[i].label == request->images[i - 1].label;
+}
+
+static void images_say(const struct sim_ask *ask, struct buffer *out)
 {
     const struct sim_request *request = ask->request;
-    if (!request->n_images) {
-        (void)buffer_add_str(out, "No view was given, so this rests on the words alone.");
-        return;
-    }
-    (void)buffer_add_str(out, "I looked at ");
+    size_t n_left = 0, n_said = 0;
+    for (size_t i = 0; i < request->n_images; i++)
+        n_left += !is_same_view(request, i);
     for (size_t i = 0; i < request->n_images; i++) {
         const char *name = view_named(ask->recipe, request->images[i].label);
-        if (i)
-            (void)buffer_add_str(out, i + 1 < request->n_images ? ", " : " and ");
+        if (is_same_view(request, i))
+            continue;
+        if (n_said++)
+            (void)buffer_add_str(out, n_left > 1 ? ", " : " and ");
+        n_left--;
         if (name)
             (void)buffer_printf(out, "the %s view", name);
         else
             (void)buffer_printf(out, "view %zu", i + 1);
     }
+}
+
+static void sentence_begin(struct buffer *out, int *n, const char *words)
+{
+    (void)buffer_printf(out, "%s%s", (*n)++ ? ". " : "", words);
+}
+
+static void views_say(const struct sim_ask *ask, struct buffer *out)
+{
+    const struct sim_request *request = ask->request;
+    int n = 0;
+    if (request->n_images) {
+        sentence_begin(out, &n, "I looked at ");
+        images_say(ask, out);
+    }
+    for (size_t i = 0; i < request->n_sounds; i++) {
+        const char *name = view_named(ask->recipe, request->sounds[i].label);
+        sentence_begin(out, &n, "I heard ");
+        (void)buffer_printf(out, "the %s view", name ? name : "unnamed");
+    }
+    for (size_t i = 0; i < ask->recipe->n_views; i++) {
+        if (!is_read(ask, &ask->recipe->views[i]))
+            continue;
+        sentence_begin(out, &n, "I read ");
+        (void)buffer_printf(out, "the %s view", ask->recipe->views[i].name);
+    }
+    if (!n)
+        sentence_begin(out, &n, "No view was given, so this rests on the words alone");
     (void)buffer_add_char(out, '.');
 }
 

@@ -11,6 +11,7 @@ struct tally {
     int64_t seen, answered, in_flight, peak_in_flight;
     int64_t prompt_tokens, completion_tokens;
     int64_t answer_ns; /* of answers, at time scale 1 */
+    int64_t texts, images, sounds;
 };
 
 struct slot {
@@ -133,6 +134,9 @@ static void tally_bill(struct tally *tally, const struct sim_bill *bill)
     tally->prompt_tokens += bill->prompt_tokens;
     tally->completion_tokens += bill->completion_tokens;
     tally->answer_ns += bill->answer_ns;
+    tally->texts += bill->texts;
+    tally->images += bill->images;
+    tally->sounds += bill->sounds;
 }
 
 void count_bill(struct sim_count *count, void *note, const struct sim_bill *bill)
@@ -207,6 +211,9 @@ static void tally_json(const struct tally *tally, struct json *object)
     json_set_int(object, "prompt_tokens", tally->prompt_tokens);
     json_set_int(object, "completion_tokens", tally->completion_tokens);
     json_set_number(object, "answer_s", (double)tally->answer_ns / 1e9);
+    json_set_int(object, "texts", tally->texts);
+    json_set_int(object, "images", tally->images);
+    json_set_int(object, "sounds", tally->sounds);
 }
 
 static void models_json(const struct sim_count *count, struct json *object)

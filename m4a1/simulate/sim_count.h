@@ -36,9 +36,10 @@ void count_done(struct sim_count *count, void *note, enum http_outcome outcome);
 /* How often the request with this identity has been seen, this time included. */
 uint64_t count_seen(struct sim_count *count, const char *identity);
 
-/* What an answer is billed, and how long it takes at time scale 1. */
+/* What an answer is billed, how long it takes at time scale 1, and what it answers. */
 struct sim_bill {
     int64_t prompt_tokens, completion_tokens, answer_ns;
+    int64_t texts, images, sounds; /* parts of the request */
 };
 void count_bill(struct sim_count *count, void *note, const struct sim_bill *bill);
 

@@ -5,6 +5,7 @@
 #include "m4a1/base/text.h"
 #include "m4a1/simulate/sim_protocol.h"
 
+#define SOUND_TOKENS 32 /* a second */
 #define REASON_KEY "API_KEY_INVALID"
 #define REASON_QUOTA "QUOTA"
 
@@ -59,12 +60,17 @@ static int inline_read(struct sim_request *request, const struct json *data,
     static const struct sim_image_rules rules = { 0, 7u << 20, 0 };
     const char *type = json_text(get(data, "mimeType", "mime_type"), "");
     const struct json *bytes = json_get(data, "data");
-    if (!text_starts(type, "image/"))
+    int is_sound = text_equal(type, "audio/wav");
+    if (!is_sound && !text_starts(type, "image/"))
         return sim_refuse(
             error, 400, "", "", "Unsupported MIME type: %.60s (%s)", type, where);
     if (!json_is_string(bytes))
         return sim_refuse(error, 400, "", "",
-            "Unable to process input image (%s.inlineData.data is missing).", where);
+            "Unable to process input %s (%s.inlineData.data is missing).",
+            is_sound ? "audio" : "image", where);
+    if (is_sound)
+        return sim_request_sound(
+            request, json_text(bytes, ""), SOUND_TOKENS, where, error);
     return sim_request_image(request, json_text(bytes, ""), NULL, &rules, where, error);
 }
 

@@ -33,13 +33,15 @@ int64_t meter_image_tokens(int width_px, int height_px, int low_detail)
 static int64_t messages_tokens(const struct sim_request *request, size_t n)
 {
     int64_t tokens = 0;
-    size_t image = 0;
+    size_t image = 0, sound = 0;
     for (size_t i = 0; i < n; i++) {
         const struct sim_message *message = &request->messages[i];
         tokens += 4 + meter_text_tokens(message->text.len);
         for (size_t k = 0; k < message->n_images; k++, image++)
             tokens += meter_image_tokens(request->images[image].width_px,
                 request->images[image].height_px, request->images[image].low_detail);
+        for (size_t k = 0; k < message->n_sounds; k++, sound++)
+            tokens += request->sounds[sound].tokens;
     }
     return tokens;
 }
@@ -77,7 +79,8 @@ struct sim_pace meter_pace(const struct sim_ask *ask, int64_t prompt_tokens)
     sim_rng(&rng, ask, "latency", 0);
     double first_s = roles[ask->role].constant_s +
                      roles[ask->role].prompt_token_s * (double)prompt_tokens +
-                     roles[ask->role].image_s * (double)ask->request->n_images;
+                     roles[ask->role].image_s *
+                         (double)(ask->request->n_images + ask->request->n_sounds);
     first_s *= exp(0.15 * rng_normal(&rng));
     return (struct sim_pace) { (int64_t)(1e9 * first_s),
         (int64_t)(1e9 / roles[ask->role].tokens_per_s) };

@@ -5,7 +5,8 @@
  *   message  4, and 3 for the answer's beginning
  *   image    the tile rule of the larger OpenAI models: 85 at low detail; else fit into
  *            2048 x 2048, then the shorter side to 768 (never enlarged), 85 + 170 a
- *            tile of 512 x 512 */
+ *            tile of 512 x 512
+ *   sound    by the second, as the vendor counts: OpenAI 10, Gemini 32 */
 #ifndef M4A1_SIMULATE_SIM_METER_H
 #define M4A1_SIMULATE_SIM_METER_H
 
@@ -28,7 +29,7 @@ struct sim_pace {
 };
 
 /* The latency model: first token = a constant + a time per prompt token + a time per
- * image, times a jitter exp(0.15 z); then tokens at the role's rate. */
+ * image and sound, times a jitter exp(0.15 z); then tokens at the role's rate. */
 struct sim_pace meter_pace(const struct sim_ask *ask, int64_t prompt_tokens);
 
 #endif

@@ -33,6 +33,31 @@ static int image_read(struct sim_request *request, const struct json *part,
         request, json_text(url, ""), text_equal(level, "low"), param, error);
 }
 
+/* Tokens of a second of sound that a user sends: one for 100 ms. */
+#define SOUND_TOKENS 10
+
+static int sound_read(struct sim_request *request, const struct json *part,
+    const char *where, struct sim_error *error)
+{
+    char param[128];
+    const struct json *sound = json_get(part, "input_audio");
+    const struct json *data = json_get(sound, "data");
+    const char *format = json_text(json_get(sound, "format"), "");
+    snprintf(param, sizeof param, "%s.input_audio", where);
+    if (!json_is_object(sound) || !json_is_string(data))
+        return sim_refuse(error, 400, "missing_required_parameter", param,
+            "Invalid or missing '%s': expected an object with data and format.", param);
+    if (text_equal(format, "mp3"))
+        return sim_refuse(error, 400, "invalid_value", param,
+            "The simulator hears 'wav' only: it cannot tell how long an mp3 is.");
+    if (!text_equal(format, "wav"))
+        return sim_refuse(error, 400, "invalid_value", param,
+            "Invalid value for '%s.format': '%.40s'. Supported values are 'wav' and "
+            "'mp3'.",
+            param, format);
+    return sim_request_sound(request, json_text(data, ""), SOUND_TOKENS, param, error);
+}
+
 static int part_read(struct sim_request *request, const char *role,
     const struct json *part, const char *where, struct sim_error *error)
 {
@@ -44,15 +69,18 @@ static int part_read(struct sim_request *request, const char *role,
                 "Invalid type for '%s.text': expected a string.", where);
         return sim_request_text(request, json_text(value, ""), error);
     }
-    if (!text_equal(type, "image_url"))
+    int is_sound = text_equal(type, "input_audio");
+    if (!is_sound && !text_equal(type, "image_url"))
         return sim_refuse(error, 400, "invalid_value", where,
-            "Invalid value for '%s.type': '%.40s'. Supported values are 'text' and "
-            "'image_url'.",
+            "Invalid value for '%s.type': '%.40s'. Supported values are 'text', "
+            "'image_url' and 'input_audio'.",
             where, type);
     if (!text_equal(role, "user"))
         return sim_refuse(error, 400, "invalid_value", where,
-            "Invalid content at '%s': only user messages may hold images.", where);
-    return image_read(request, part, where, error);
+            "Invalid content at '%s': only user messages may hold images and audio.",
+            where);
+    return is_sound ? sound_read(request, part, where, error)
+                    : image_read(request, part, where, error);
 }
 
 static int content_read(struct sim_request *request, const char *role,
@@ -192,7 +220,7 @@ static void usage_set(const struct sim_reply *reply, struct json *root)
     json_set_int(usage, "total_tokens", reply->prompt_tokens + reply->completion_tokens);
     struct json *prompt = json_set_object(usage, "prompt_tokens_details");
     json_set_int(prompt, "cached_tokens", reply->cached_tokens);
-    json_set_int(prompt, "audio_tokens", 0);
+    json_set_int(prompt, "audio_tokens", reply->audio_tokens);
     struct json *completion = json_set_object(usage, "completion_tokens_details");
     json_set_int(completion, "reasoning_tokens", 0);
     json_set_int(completion, "audio_tokens", 0);

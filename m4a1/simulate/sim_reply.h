@@ -41,6 +41,7 @@ struct sim_reply {
     int include_usage; /* OpenAI's stream_options.include_usage */
     int as_array;      /* Gemini's stream without alt=sse */
     int64_t prompt_tokens, cached_tokens, completion_tokens;
+    int64_t audio_tokens; /* of prompt_tokens */
     struct sim_pace pace;
     enum sim_fault fault;
 };

@@ -41,7 +41,7 @@ int sim_request_parse(
 {
     struct error err = ERROR_INIT;
     memset(out, 0, sizeof *out);
-    out->label = "";
+    out->label = out->view = "";
     enum status status = json_parse(body, len, "body", 0, &out->body, &err);
     if (status == OK && json_is_object(out->body))
         return 1;
@@ -81,7 +81,7 @@ int sim_request_message(
     memset(message, 0, sizeof *message);
     message->role = role;
     buffer_init(&message->text, TEXT_MAX);
-    request->label = "";
+    request->label = request->view = "";
     return 1;
 }
 
@@ -92,7 +92,11 @@ int sim_request_text(
     if (all->len)
         (void)buffer_add_char(all, '\n');
     (void)buffer_add_str(all, text);
-    request->label = text;
+    request->n_texts++;
+    if (text_starts(text, "View "))
+        request->view = text;
+    int is_frame = *request->view && text_starts(text, "At ") && text_ends(text, " s:");
+    request->label = is_frame ? request->view : text;
     if (all->failed == OK)
         return 1;
     if (all->failed == E_NOMEM)

@@ -1,4 +1,5 @@
-/* sim_request.h - a request as all protocols have it: model, messages, images, limits.
+/* sim_request.h - a request as all protocols have it: model, messages, images, sounds,
+ * limits.
  *
  * The protocols' readers fill it.  What a real API refuses is refused here with the same
  * status, so that a collector's mistakes show before they cost money. */
@@ -13,19 +14,27 @@
 
 #define SIM_MAX_MESSAGES 2048
 #define SIM_MAX_IMAGES 500 /* a request; the highest ceiling of any vendor but Gemini */
-#define SIM_MAX_MODEL 256  /* bytes of a model's name in a path, with the NUL */
+#define SIM_MAX_SOUNDS 32
+#define SIM_MAX_MODEL 256 /* bytes of a model's name in a path, with the NUL */
 
 struct sim_image {
     char hash[HASH_HEX]; /* SHA-256 of the image's bytes */
     int width_px, height_px;
     int low_detail;
-    const char *label; /* the text right before it; "" without one */
+    const char *label; /* the text right before it; "" without one.  Of frames of a clip
+                          ("At 0.5 s:") the clip's */
+};
+
+struct sim_sound {
+    char hash[HASH_HEX];
+    int64_t duration_ms, tokens;
+    const char *label;
 };
 
 struct sim_message {
     const char *role;   /* "system", "developer", "user" or "assistant" */
     struct buffer text; /* its texts joined by newlines */
-    size_t n_images;
+    size_t n_images, n_sounds;
 };
 
 struct sim_request {
@@ -34,6 +43,8 @@ struct sim_request {
     size_t n_messages;
     struct sim_image *images; /* of all messages, in order */
     size_t n_images;
+    struct sim_sound sounds[SIM_MAX_SOUNDS]; /* of all messages, in order */
+    size_t n_sounds, n_texts;
     int stream, include_usage;
     int as_array;       /* a stream as one JSON array (Gemini without alt=sse) */
     int64_t max_tokens; /* of the answer; 0 = no limit given */
@@ -43,7 +54,8 @@ struct sim_request {
 
     struct json *body; /* what the pointers above may point into */
     char path_model[SIM_MAX_MODEL];
-    const char *label; /* for the next image */
+    const char *label; /* for the next image or sound */
+    const char *view;  /* the last label that named a view; "" for none */
 };
 
 /* An error before it has a protocol's form; "" stands for nothing in the texts. */
@@ -87,6 +99,11 @@ int sim_request_image(struct sim_request *request, const char *base64,
 /* A data URL of an image; low_detail bills it less. */
 int sim_request_data_url(struct sim_request *request, const char *url, int low_detail,
     const char *param, struct sim_error *error);
+
+/* Add a sound to the last message: canonical base64 of a WAV, billed so many tokens a
+ * second. */
+int sim_request_sound(struct sim_request *request, const char *base64,
+    int tokens_a_second, const char *param, struct sim_error *error);
 
 /* Take the member "model" of the body: a text that is not empty. */
 int sim_request_model(struct sim_request *request, struct sim_error *error);

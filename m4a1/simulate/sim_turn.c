@@ -283,12 +283,16 @@ static enum status reply_send(struct turn *turn, struct buffer *text,
         .cached_tokens = meter_cached_tokens(&turn->ask),
         .completion_tokens = meter_text_tokens(text->len),
         .fault = turn->fault };
+    for (size_t i = 0; i < turn->request.n_sounds; i++)
+        reply.audio_tokens += turn->request.sounds[i].tokens;
     if (turn->fault == FAULT_SLOW_START)
         pace.first_token_ns *= SLOW_START;
     reply.pace = (struct sim_pace) { scaled(turn, pace.first_token_ns),
         scaled(turn, pace.token_ns) };
     const struct sim_bill bill = { prompt_tokens, reply.completion_tokens,
-        pace.first_token_ns + pace.token_ns * reply.completion_tokens };
+        pace.first_token_ns + pace.token_ns * reply.completion_tokens,
+        (int64_t)turn->request.n_texts, (int64_t)turn->request.n_images,
+        (int64_t)turn->request.n_sounds };
     count_bill(turn->context->count, turn->answer->note, &bill);
     return reply_write(turn, &reply, err);
 }

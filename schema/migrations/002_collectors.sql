@@ -129,17 +129,19 @@ CREATE TABLE rederived (
 -- ---- views ----------------------------------------------------------------------
 
 -- What one response cost: tokens by the price that was valid when it was sent, for its
--- service tier and the size of its prompt; electricity by the llm's watts and tariff.
+-- service tier and the size of its prompt; electricity by the llm's watts and tariff.  More
+-- than 1,000 USD for one answer comes from counts that are nonsense: it is unknown, and
+-- sums stay within what 64 bits hold.
 CREATE VIEW response_cost AS
-SELECT x.response_id, x.call_id, x.attempt_id, x.price_id,
+SELECT y.response_id, y.call_id, y.attempt_id, y.price_id,
+       iif(y.tokens_pusd <= 1e15, y.tokens_pusd, NULL) AS cost_pusd,
+       iif(y.energy_pusd <= 1e15, y.energy_pusd, NULL) AS energy_pusd,
+       iif(y.tokens_pusd <= 1e15, y.tokens_pusd, NULL)
+       + coalesce(iif(y.energy_pusd <= 1e15, y.energy_pusd, NULL), 0) AS total_pusd
+FROM (SELECT x.response_id, x.call_id, x.attempt_id, x.price_id, x.energy_pusd,
        x.input_tokens * p.input_pusd + x.cache_read_tokens * p.cache_read_pusd
        + x.cache_write_tokens * p.cache_write_pusd
-       + (x.output_tokens + x.reasoning_tokens) * p.output_pusd AS cost_pusd,
-       x.energy_pusd,
-       x.input_tokens * p.input_pusd + x.cache_read_tokens * p.cache_read_pusd
-       + x.cache_write_tokens * p.cache_write_pusd
-       + (x.output_tokens + x.reasoning_tokens) * p.output_pusd
-       + coalesce(x.energy_pusd, 0) AS total_pusd
+       + (x.output_tokens + x.reasoning_tokens) * p.output_pusd AS tokens_pusd
 FROM (
     SELECT r.*,
            (SELECT q.price_id FROM price q
@@ -158,14 +160,14 @@ FROM (
     JOIN llm l ON l.llm_id = c.llm_id
     LEFT JOIN attempt a ON a.attempt_id = r.attempt_id
 ) x
-LEFT JOIN price p ON p.price_id = x.price_id;
+LEFT JOIN price p ON p.price_id = x.price_id) y;
 
 -- What an attempt counts against a spending cap: its cost where that is known, nothing
 -- where the server refused it or was never reached, else the amount reserved for it.
 CREATE VIEW attempt_cost AS
 SELECT a.attempt_id, a.call_id, rc.cost_pusd, CASE
            WHEN rc.cost_pusd IS NOT NULL THEN rc.cost_pusd
-           WHEN a.status = 'failed' AND (a.http_status >= 400 OR a.error_class = 'connect') THEN 0
+           WHEN a.status = 'failed' AND (a.http_status >= 300 OR a.error_class = 'connect') THEN 0
            ELSE coalesce(a.reserved_pusd, 0) END AS counted_pusd,
        rc.energy_pusd
 FROM attempt a

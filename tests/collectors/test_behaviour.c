@@ -13,6 +13,13 @@
 #include "tests/support/recipe_samples.h"
 
 static uint32_t text_only[] = { 0 };
+static const struct accepts_view views[ACCEPTS_MAX_VIEWS] = { { "first_person",
+                                                                  VIEW_IMAGE, 1 },
+    { "overhead", VIEW_IMAGE, 1 }, { "side", VIEW_IMAGE, 1 } };
+#define TAKES(n)                                                                         \
+    {                                                                                    \
+        n, -1, -1, 0                                                                     \
+    }
 static uint32_t all_subsets[] = { 0, 1, 2, 3, 4, 5, 6, 7 };
 
 static double probability_of(
@@ -34,7 +41,8 @@ static void assert_near(double a, double b)
 static void the_published_rule(void **state)
 {
     (void)state;
-    struct behaviour_llm llms[] = { { 0, 0, text_only, 1 }, { 1, -1, all_subsets, 8 } };
+    struct behaviour_llm llms[] = { { 0, text_only, 1, TAKES(0), views },
+        { 1, all_subsets, 8, TAKES(-1), views } };
     struct behaviour_action *a;
     size_t n;
     assert_int_equal(behaviour_eligible(llms, 2, 0, 1, &a, &n, NULL), OK);
@@ -63,7 +71,8 @@ static void the_published_rule(void **state)
 static void limits_on_images_take_actions_away(void **state)
 {
     (void)state;
-    struct behaviour_llm llms[] = { { 0, 1, all_subsets, 8 }, { 1, 2, all_subsets, 8 } };
+    struct behaviour_llm llms[] = { { 0, all_subsets, 8, TAKES(1), views },
+        { 1, all_subsets, 8, TAKES(2), views } };
     struct behaviour_action *a;
     size_t n;
     assert_int_equal(behaviour_eligible(llms, 2, 0, 1, &a, &n, NULL), OK);
@@ -85,11 +94,39 @@ static void limits_on_images_take_actions_away(void **state)
     assert_null(a);
 }
 
+/* Bit 0 an image, 1 a video of three frames, 2 a text, 3 sound. */
+static const struct accepts_view four_kinds[ACCEPTS_MAX_VIEWS] = { { "side", VIEW_IMAGE,
+                                                                       1 },
+    { "clip", VIEW_VIDEO, 3 }, { "log", VIEW_TEXT, 0 }, { "mic", VIEW_AUDIO, 0 } };
+
+static void limits_on_kinds_take_actions_away(void **state)
+{
+    (void)state;
+    static uint32_t sets[] = { 0, 1, 2, 3, 4, 8, 12, 15 };
+    struct behaviour_llm llms[] = { { 1, sets, 8, { 3, -1, -1, 0 }, four_kinds },
+        { 1, sets, 8, { -1, 0, 0, 1 }, four_kinds } };
+    struct behaviour_action *a;
+    size_t n;
+    assert_int_equal(behaviour_eligible(llms, 2, 0, 1, &a, &n, NULL), OK);
+    assert_int_equal(n, 4 + 3); // {} 1 2 4; {} 1 8
+    assert_true(probability_of(a, n, 0, 2) > 0);
+    assert_near(probability_of(a, n, 0, 3), 0); // four pictures
+    assert_true(probability_of(a, n, 1, 8) > 0);
+    free(a);
+    /* The clip is up: the first llm has no room for the image, the second is not sent it. */
+    assert_int_equal(behaviour_eligible(llms, 2, 2, 1, &a, &n, NULL), OK);
+    assert_near(probability_of(a, n, 0, 1), 0);
+    assert_true(probability_of(a, n, 0, 4) > 0);
+    assert_true(probability_of(a, n, 1, 1) > 0);
+    free(a);
+}
+
 static void several_llms_share_their_role(void **state)
 {
     (void)state;
-    struct behaviour_llm llms[] = { { 0, 0, text_only, 1 }, { 1, -1, all_subsets, 8 },
-        { 1, -1, text_only, 1 }, { 0, 0, text_only, 1 } };
+    struct behaviour_llm llms[] = { { 0, text_only, 1, TAKES(0), views },
+        { 1, all_subsets, 8, TAKES(-1), views }, { 1, text_only, 1, TAKES(-1), views },
+        { 0, text_only, 1, TAKES(0), views } };
     for (uint32_t context = 0; context < 8; context++) {
         struct behaviour_action *a;
         size_t n;
@@ -125,8 +162,8 @@ static const struct case_ cases[] = {
 
 static struct behaviour_action *weigh(const struct case_ *c, size_t *n)
 {
-    struct behaviour_llm llms[] = { { 0, 0, text_only, 1 }, { 1, -1, all_subsets, 8 },
-        { 1, -1, text_only, 1 } };
+    struct behaviour_llm llms[] = { { 0, text_only, 1, TAKES(0), views },
+        { 1, all_subsets, 8, TAKES(-1), views }, { 1, text_only, 1, TAKES(-1), views } };
     struct behaviour_action *a;
     assert_int_equal(behaviour_eligible(llms, 3, 2, 1, &a, n, NULL), OK);
     assert_int_equal(*n, 6); /* local; cloud adding nothing, 0, 2 or both; the other */
@@ -235,6 +272,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_published_rule),
         cmocka_unit_test(limits_on_images_take_actions_away),
+        cmocka_unit_test(limits_on_kinds_take_actions_away),
         cmocka_unit_test(several_llms_share_their_role),
         cmocka_unit_test(probabilities_are_those_of_the_rules),
         cmocka_unit_test(draws_follow_the_probabilities),

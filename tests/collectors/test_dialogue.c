@@ -12,6 +12,7 @@
 
 #include "m4a1/base/text.h"
 #include "schema/query.h"
+#include "tests/support/kinds_case.h"
 #include "tests/support/store_fixture.h"
 
 static struct store_fixture f;
@@ -44,6 +45,7 @@ static void answer(int64_t call_id, const char *text)
 
 static const struct llm any_llm = { .accepts = { -1, -1, -1, 0 } };
 static const struct llm text_llm = { .accepts = { 0, 0, -1, 0 } };
+static const struct llm hearing_llm = { .accepts = { -1, -1, -1, -1 } };
 
 /* "U[View a:][image]What? A[Yes.] ..." */
 static void write_dialogue(const struct dialogue *d, struct buffer *b)
@@ -52,7 +54,9 @@ static void write_dialogue(const struct dialogue *d, struct buffer *b)
         buffer_add_str(b, d->messages[i].is_assistant ? "A" : "U");
         for (size_t k = 0; k < d->messages[i].n_parts; k++)
             buffer_printf(b, "[%s]",
-                d->messages[i].parts[k].frame ? "image" : d->messages[i].parts[k].text);
+                dialogue_is_sound(&d->messages[i].parts[k]) ? "sound"
+                : d->messages[i].parts[k].frame             ? "image"
+                                                : d->messages[i].parts[k].text);
     }
 }
 
@@ -119,14 +123,20 @@ static void test_question(void **state)
                   "U[View front:][image][And what else?]");
 }
 
-static void expect_failure(int64_t call_id, enum status status, const char *why)
+static void expect_failure_of(
+    const struct llm *asked, int64_t call_id, enum status status, const char *why)
 {
     struct dialogue *d = NULL;
     struct error err = ERROR_INIT;
-    assert_int_equal(dialogue_build(f.store, cache, call_id, &any_llm, &d, &err), status);
+    assert_int_equal(dialogue_build(f.store, cache, call_id, asked, &d, &err), status);
     assert_null(d);
     if (!strstr(err.msg, why))
         fail_msg("\"%s\" does not say \"%s\"", err.msg, why);
+}
+
+static void expect_failure(int64_t call_id, enum status status, const char *why)
+{
+    expect_failure_of(&any_llm, call_id, status, why);
 }
 
 static void test_failures(void **state)
@@ -145,7 +155,8 @@ static void test_failures(void **state)
     assert_int_equal(
         store_run(f.store, NULL, "UPDATE view SET kind = 'audio' WHERE view_id = 2", ""),
         OK);
-    expect_failure(call, E_DATA, "only images");
+    expect_failure_of(&hearing_llm, call, E_DATA,
+        "view \"side\" has a frame of type image/jpeg, not sound");
     assert_int_equal(
         store_run(f.store, NULL, "UPDATE view SET kind = 'image' WHERE view_id = 2", ""),
         OK);
@@ -165,6 +176,81 @@ static void test_bounds(void **state)
     // 640 x 480 pixels are two tiles of 512.
     assert_int_equal(dialogue_max_input_tokens(d, 0), text + 3 * (2833 + 2 * 5667));
     dialogue_free(d);
+}
+
+#define CLIP                                                                             \
+    "[View first_person, 3 frames, every 0.5 s:][At 0 s:][image][At 0.5 s:][image]"      \
+    "[At 1 s:][image]"
+#define LOG "[View side:][" KINDS_TEXT "]"
+#define MIC "[View front:][sound]"
+
+static void test_kinds(void **state)
+{
+    (void)state;
+    kinds_use(&f);
+    int64_t call = store_fixture_session(&f, llm, 2, 7);
+    expect_from(&hearing_llm, call, "U" CLIP LOG MIC "[What is \"here\"?]");
+    answer(call, "Cups.");
+    expect_from(&hearing_llm, call + 1,
+        "U" CLIP LOG MIC "[What is \"here\"?]A[Cups.]U[And what else?]");
+    // What an llm never takes is left out of what it sees.
+    expect(call, "U" CLIP LOG "[What is \"here\"?]");
+    expect_from(&text_llm, call, "U" LOG "[What is \"here\"?]");
+    const struct llm deaf = { .accepts = { -1, 0, 0, 0 } };
+    expect_from(&deaf, call, "U[What is \"here\"?]");
+    // Uneven steps are not told as even, and an empty text is told.
+    kinds_run(&f, "UPDATE scene_frame SET offset_ms = 1200 WHERE part = 2");
+    kinds_run(&f, "UPDATE scene_frame SET frame_id = 103 WHERE view_id = 2");
+    expect(call, "U[View first_person, 3 frames:][At 0 s:][image][At 0.5 s:][image]"
+                 "[At 1.2 s:][image][View side:][(empty)][What is \"here\"?]");
+    kinds_undo(&f);
+}
+
+static void expect_too_many(int64_t call_id, int kind, int most, const char *why)
+{
+    struct dialogue *d = NULL;
+    struct error err = ERROR_INIT;
+    struct llm asked = { .name = "x", .accepts = { -1, -1, -1, -1 } };
+    assert_int_equal(dialogue_build(f.store, cache, call_id, &asked, &d, NULL), OK);
+    assert_int_equal(dialogue_check_accepts(d, &asked, &err), OK);
+    asked.accepts[kind] = most;
+    assert_int_equal(dialogue_check_accepts(d, &asked, &err), why ? E_DATA : OK);
+    if (why && !strstr(err.msg, why))
+        fail_msg("\"%s\" does not say \"%s\"", err.msg, why);
+    dialogue_free(d);
+}
+
+static void test_too_many(void **state)
+{
+    (void)state;
+    kinds_use(&f);
+    int64_t call = store_fixture_session(&f, llm, 1, 7);
+    expect_too_many(call, VIEW_IMAGE, 3, NULL);
+    expect_too_many(call, VIEW_IMAGE, 2,
+        "llm x accepts 2 images, but with its history the call has 3: first_person");
+    expect_too_many(call, VIEW_VIDEO, 1, NULL);
+    expect_too_many(call, VIEW_AUDIO, 0,
+        "llm x accepts 0 audio views, but with its history the call has 1: front");
+    kinds_undo(&f);
+}
+
+/* Text counts by its bytes, sound by its seconds. */
+static void test_bounds_of_kinds(void **state)
+{
+    (void)state;
+    kinds_use(&f);
+    int64_t call = store_fixture_session(&f, llm, 1, 0);
+    int64_t with = store_fixture_session(&f, llm, 1, 6);
+    struct dialogue *d = NULL;
+    assert_int_equal(dialogue_build(f.store, cache, call, &hearing_llm, &d, NULL), OK);
+    int64_t text = dialogue_max_input_tokens(d, 100);
+    dialogue_free(d);
+    assert_int_equal(dialogue_build(f.store, cache, with, &hearing_llm, &d, NULL), OK);
+    assert_int_equal(dialogue_n_images(d), 0);
+    int64_t labels = (int64_t)strlen("View side:" KINDS_TEXT "View front:");
+    assert_int_equal(dialogue_max_input_tokens(d, 100), text + labels + 3 * 32);
+    dialogue_free(d);
+    kinds_undo(&f);
 }
 
 /* Images outlive the cache that dropped them, and are encoded once. */
@@ -198,6 +284,9 @@ int main(void)
         cmocka_unit_test(test_question),
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_too_many),
+        cmocka_unit_test(test_bounds_of_kinds),
         cmocka_unit_test(test_cache),
     };
     return cmocka_run_group_tests_name("dialogue", tests, open_all, close_all);

@@ -615,7 +615,8 @@ static void test_refused_before_sending(void **state)
     (void)state;
     refused(NULL, 0, 0, -1, "no price");
     refused(use_key, 1, 0, -1, "M4A1_TEST_KEY");
-    refused(use_1_image, 1, 7, -1, "up to 3 images");
+    refused(use_1_image, 1, 7, -1,
+        "llm abc accepts 1 image, but call 1 brings 3: first_person, side, front");
     refused(use_no_bound, 1, 0, 1, "max_completion_tokens");
     refused(use_unknown_protocol, 1, 0, -1, "telepathy");
     refused(use_n_2, 1, 0, -1, "\"n\"");

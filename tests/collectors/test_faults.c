@@ -149,6 +149,21 @@ static int play_404(struct raw_connection *c, const struct raw_request *request)
     return 1;
 }
 
+static int play_redirect(struct raw_connection *c, const struct raw_request *request)
+{
+    (void)request;
+    raw_answer(c, 301, "Location: https://new.example/v1?token=abc\r\n",
+        "<html>Moved Permanently</html>");
+    return 1;
+}
+
+static int play_not_modified(struct raw_connection *c, const struct raw_request *request)
+{
+    (void)request;
+    raw_send(c, "HTTP/1.1 304 Not Modified\r\n\r\n");
+    return 1;
+}
+
 static int play_500(struct raw_connection *c, const struct raw_request *request)
 {
     (void)request;
@@ -300,6 +315,48 @@ static int play_gzip(struct raw_connection *c, const struct raw_request *request
     return 1;
 }
 
+/* The same bytes as a proxy leaves them that forgot the header, in front of any answer. */
+static int play_bare_gzip(struct raw_connection *c, const struct raw_request *request)
+{
+    (void)request;
+    static const unsigned char body[] = { 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 3, 0, 0, 0,
+        0, 0, 0, 0, 0, 0 };
+    raw_printf(c, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", sizeof body);
+    raw_send_bytes(c, body, sizeof body);
+    return 1;
+}
+
+static int play_large_headers(struct raw_connection *c, const struct raw_request *request)
+{
+    (void)request;
+    for (int i = 0; i < 100; i++)
+        raw_printf(c, "%sX-%d: %01000d\r\n", i ? "" : "HTTP/1.1 200 OK\r\n", i, i);
+    return 0;
+}
+
+static int play_split_emoji(struct raw_connection *c, const struct raw_request *request)
+{
+    (void)request;
+    raw_stream_begin(c, "");
+    raw_stream_chunk(
+        c, "data: {\"choices\":[{\"delta\":{\"content\":\"Hi \\ud83d\"}}]}\n\n");
+    raw_stream_chunk(c, "data: {\"choices\":[{\"delta\":{\"content\":\"\\ude00!\"},"
+                        "\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":100,"
+                        "\"completion_tokens\":10}}\n\ndata: [DONE]\n\n");
+    raw_stream_end(c);
+    return 1;
+}
+
+static int play_mad_usage(struct raw_connection *c, const struct raw_request *request)
+{
+    (void)request;
+    raw_answer(c, 200, "",
+        "{\"choices\":[{\"message\":{\"content\":\"dear\"},\"finish_reason\":\"stop\"}],"
+        "\"usage\":{\"prompt_tokens\":9223372036854775807,\"completion_tokens\":-4,"
+        "\"cost\":1e300}}");
+    return 1;
+}
+
 static int play_100_mb(struct raw_connection *c, const struct raw_request *request)
 {
     (void)request;
@@ -448,6 +505,10 @@ static const struct fault faults[] = {
     { "402", play_402, 0, NULL, "quota", 402, "balance is 0", 1, 0, 0, NULL, 0, 0 },
     { "401", play_401, 0, NULL, "auth", 401, "Incorrect API key", 1, 0, 0, NULL, 0, 0 },
     { "404", play_404, 0, NULL, "request", 404, "does not exist", 1, 0, 0, NULL, 0, 0 },
+    { "redirect", play_redirect, 0, NULL, "request", 301,
+        "redirects to https://new.example/v1?... (HTTP 301)", 1, 0, 0, NULL, 0, 0 },
+    { "304", play_not_modified, 0, NULL, "request", 304, "HTTP 304 without an address", 1,
+        0, 0, NULL, 0, 1 },
     { "500, the same for ever", play_500, 1, use_8_attempts, "server", 500,
         "Chunk not found", 3, 0, 0, "SELECT sum(final) = 1 FROM attempt", 0, 0 },
     { "500 once", play_500, 0, NULL, "server", 500, "Chunk not found", 2, 1, 0, NULL, 0,
@@ -481,8 +542,19 @@ static const struct fault faults[] = {
     { "JSON that is called HTML", play_wrong_type, 0, NULL, NULL, 200, "fine", 1, 1, COST,
         NULL, 0, 0 },
     { "gzip", play_gzip, 0, NULL, NULL, 200, "fine", 1, 1, COST, NULL, 0, 0 },
-    { "100 MB", play_100_mb, 0, NULL, "too_large", 200, "", 1, 0, RESERVED,
-        "SELECT final AND length(received) < 1000000 FROM attempt", 0, 0 },
+    { "gzip without its header", play_bare_gzip, 0, NULL, "malformed", 200,
+        "compressed (gzip)", 2, 1, RESERVED, NULL, 0.37, 0 },
+    { "100 MB", play_100_mb, 0, NULL, "too_large", 200, "larger than 16 MiB", 1, 0,
+        RESERVED, "SELECT final AND length(received) < 1000000 FROM attempt", 0, 0 },
+    { "headers without end", play_large_headers, 0, NULL, "too_large", 200,
+        "headers of the answer are larger than 64 KiB", 1, 0, RESERVED, NULL, 0, 1 },
+    { "an emoji cut in two", play_split_emoji, 0, use_stream, NULL, 200,
+        "Hi \xF0\x9F\x98\x80!", 1, 1, COST, NULL, 0, 0 },
+    { "mad usage", play_mad_usage, 0, NULL, NULL, 200, "dear", 1, 1, RESERVED,
+        "SELECT count(*) = 1 FROM response JOIN response_cost USING (response_id) WHERE"
+        " input_tokens IS NULL AND output_tokens IS NULL AND cost_pusd IS NULL AND"
+        " usage LIKE '%\"completion_tokens\":-4%' AND provider_cost_usd IS NULL",
+        0, 0 },
     { "invalid UTF-8", play_bad_utf8, 0, NULL, "malformed", 200, "UTF-8", 2, 1, RESERVED,
         NULL, 0.37, 0 },
     { "no usage", play_no_usage, 0, NULL, NULL, 200, "no bill", 1, 1, RESERVED,

@@ -70,6 +70,11 @@ static void test_in_pieces(void **state)
     assert_string_equal(job->answer.text, "It is *******************.");
     expect_received(job, "(not kept: the server sent a key back, in pieces)");
     job_free(job);
+    // Nor where the stream never became an answer.
+    job = read_job(200, SAID("It is sk-plan") SAID("ted/7f3a") SAID("9b2c."));
+    assert_int_equal(job->answer.failure, FAILURE_TRUNCATED);
+    expect_received(job, "(not kept: the server sent a key back, in pieces)");
+    job_free(job);
     // Without a key the bytes are kept as they came.
     static const char harmless[] = SAID("It is sk-plan") "data: [DONE]\n\n";
     job = read_job(200, harmless);

@@ -378,7 +378,7 @@ static void scripts_name_their_line(void **state)
         { "{\"scene\": \"a\", \"prompts\": [\"q1\"], \"actions\": [{\"llm\": \"phi\", "
           "\"views\": "
           "[\"head\"]}]}\n",
-            "llm phi does not offer these views" },
+            "llm phi accepts no images, but action \"head\" brings view head" },
         { "{\"scene\": \"a\", \"prompts\": [\"q2\"]}\n",
             "lacks a tag that prompt 'q2' needs" },
         { "\n", "holds no session" },

@@ -84,6 +84,16 @@ line=$(grep -n '"sever"' option.jsonc | head -n 1 | cut -d: -f1)
 check_status 1 "an option that the protocol does not have" "$M4A1" init new.m4a1 --recipe option.jsonc
 check_output "is told with its line and the nearest that it has" \
     "^option.jsonc:$line: llms\\.local\\.options: .*\"sever\"; did you mean \"server\"\\?"
+sed 's/"max_completion_tokens": 512/"max_completion_tokens": -512/' printed.jsonc >bound.jsonc
+line=$(grep -n -e "-512" bound.jsonc | head -n 1 | cut -d: -f1)
+check_status 1 "a negative bound of tokens" "$M4A1" init new.m4a1 --recipe bound.jsonc
+check_output "is told with its line and path" \
+    "^bound.jsonc:$line: llms\\.[a-z0-9-]+\\.parameters\\.max_completion_tokens: .* from 1 to"
+sed "s/\"model\": \"/\"model\": \"sk-aB3dE5gH7jK9mN1pQ3sT5vX7/" printed.jsonc >pasted.jsonc
+line=$(grep -n 'sk-aB3' pasted.jsonc | head -n 1 | cut -d: -f1)
+check_status 1 "a pasted key" "$M4A1" init new.m4a1 --recipe pasted.jsonc
+check_output "is told with its place" "^pasted.jsonc:$line: llms\\.[a-z0-9-]+\\.model: .*looks like"
+check_no_output "and is not repeated" 'aB3dE5'
 printf '{ "m4a1_recipe": 1,\n  "name" "x" }\n' >broken.jsonc
 check_status 1 "broken JSON" "$M4A1" init new.m4a1 --recipe broken.jsonc
 check_output "is told with its line" '^broken.jsonc:2:'

@@ -1,6 +1,7 @@
 // schemas.mjs - OpenAI's published schemas as the judge of our bodies.
 //
 //   node schemas.mjs cases DIR URL PROTOCOL...   writes recipe.json and sessions.jsonl to DIR
+//   node schemas.mjs kinds DIR URL PROTOCOL...   the same, with views of other kinds
 //   node schemas.mjs known SCHEMAS               known good and bad requests, a line each
 //   node schemas.mjs judge SCHEMAS CAPTURED      the bodies of a folder of capture.mjs
 //
@@ -68,6 +69,21 @@ function cases(dir, url, protocols) {
   writeCase(dir, llms, sessions);
 }
 
+// An image, a text and a sound, for protocols that listen.
+function kinds(dir, url, protocols) {
+  const llms = {};
+  const sessions = [];
+  for (const protocol of protocols) {
+    llms[protocol] = llm(protocol, url, protocol, { stream: false, accepts: { audio: 1 }, key_env: 'PEER_KEY' });
+    for (const first of [['mic'], ['log'], ['side', 'log', 'mic']])
+      sessions.push({ llm: protocol, turns: [
+        { prompt: 'What “happens”?', views: first }, { prompt: 'And then?', views: [] }] });
+  }
+  const views = [{ name: 'side', kind: 'image', privacy: 1 }, { name: 'log', kind: 'text', privacy: 0 },
+    { name: 'mic', kind: 'audio', privacy: 2 }];
+  writeCase(dir, llms, sessions, { views });
+}
+
 function judges(file) {
   const ajv = new Ajv2020({ strict: false, allErrors: true, validateFormats: false, logger: false });
   ajv.addSchema(JSON.parse(readFileSync(file, 'utf8')), 'openai');
@@ -90,6 +106,7 @@ function known(file) {
   const good = [
     [chat, ask('hello')],
     [chat, ask([{ type: 'text', text: 'a' }, { type: 'image_url', image_url: { url: image } }], { temperature: 2 })],
+    [chat, ask([{ type: 'input_audio', input_audio: { data: 'UklGRg==', format: 'wav' } }])],
     [responses, input('hello')],
     [responses, input([{ type: 'input_image', image_url: image, detail: 'auto' }, { type: 'input_text', text: 'a' }])],
   ];
@@ -97,10 +114,12 @@ function known(file) {
     'chat: temperature 3': [chat, ask('hello', { temperature: 3 })],
     'chat: image_url as a string': [chat, ask([{ type: 'image_url', image_url: image }])],
     'chat: an unknown detail': [chat, ask([{ type: 'image_url', image_url: { url: image, detail: 'huge' } }])],
+    'chat: an unknown format of sound': [chat, ask([{ type: 'input_audio', input_audio: { data: 'UklGRg==', format: 'ogg' } }])],
     'chat: an unknown role': [chat, { model: 'gpt-4o', messages: [{ role: 'human', content: 'hello' }] }],
     'chat: no messages': [chat, { model: 'gpt-4o', messages: [] }],
     'chat: a part without a type': [chat, ask([{ text: 'a' }])],
     'responses: image_url as an object': [responses, input([{ type: 'input_image', image_url: { url: image } }])],
+    'responses: sound': [responses, input([{ type: 'input_audio', input_audio: { data: 'UklGRg==', format: 'wav' } }])],
     'responses: temperature 3': [responses, input('hello', { temperature: 3 })],
     'responses: parts of chat': [responses, input([{ type: 'text', text: 'a' }])],
   };
@@ -115,11 +134,13 @@ function judge(file, dir) {
     const { path, body } = JSON.parse(readFileSync(join(dir, name), 'utf8'));
     const wrong = chatPath.test(path) ? chat(body) : responsesPath.test(path) ? responses(body) : `no schema for ${path}`;
     const images = JSON.stringify(body).split('data:image/jpeg;base64,/9j/').length - 1;
-    console.log(`${body.model}: ${images} images\t${wrong}`);
+    const sounds = JSON.stringify(body).split('"data":"UklGR').length - 1;
+    console.log(`${body.model}: ${images} images, ${sounds} sounds\t${wrong}`);
   }
 }
 
 const [verb, ...rest] = process.argv.slice(2);
 if (verb === 'cases') cases(rest[0], rest[1], rest.slice(2));
+else if (verb === 'kinds') kinds(rest[0], rest[1], rest.slice(2));
 else if (verb === 'known') known(rest[0]);
 else judge(rest[0], rest[1]);

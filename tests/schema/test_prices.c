@@ -100,6 +100,32 @@ static void test_right_row_is_picked(void **state)
     store_fixture_close(&f);
 }
 
+/* Counts that nobody can have had: they are unknown, and no sum breaks on them. */
+static void test_nonsense_costs_nothing(void **state)
+{
+    (void)state;
+    struct store_fixture f;
+    store_fixture_open(&f, "keep");
+    assert_int_equal(store_fixture_llm(&f, "a", "http://127.0.0.1:1", NULL), 1);
+    store_fixture_session(&f, 1, 1, 0);
+    add_price(&f, "standard", 1000, 0, INT64_C(1000000000000), 0); // a dollar a token
+    add_answer(&f, 1000, 1000, 0, 0, NULL);
+    assert_int_equal(last_cost(&f), INT64_C(1000000000000000));
+    for (int i = 0; i < 20; i++) // beyond 64 bits, alone and together
+        add_answer(&f, 1000, INT64_C(1000000000), 0, 0, NULL);
+    assert_int_equal(last_cost(&f), -1);
+    add_answer(&f, 1000, 1001, 0, 0, NULL);
+    assert_int_equal(last_cost(&f), -1);
+    assert_int_equal(store_fixture_int(&f, "SELECT sum(cost_pusd) FROM response_cost"),
+        INT64_C(1000000000000000));
+    assert_int_equal(store_fixture_int(&f, "SELECT sum(total_pusd) FROM response_cost"),
+        INT64_C(1000000000000000));
+    assert_int_equal(store_fixture_int(&f,
+                         "SELECT cost_usd = 1000 AND input_tokens > 0 FROM cost_by_llm"),
+        1);
+    store_fixture_close(&f);
+}
+
 static void use_energy(struct llm *llm)
 {
     llm->role = LLM_LOCAL;
@@ -177,6 +203,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_right_row_is_picked),
+        cmocka_unit_test(test_nonsense_costs_nothing),
         cmocka_unit_test(test_energy_is_apart),
         cmocka_unit_test(test_version_1_keeps_its_meaning),
     };

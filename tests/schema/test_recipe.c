@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "m4a1/base/files.h"
+#include "m4a1/base/clock.h"
 #include "m4a1/base/text.h"
 #include "schema/recipe.h"
 #include "schema/recipe_reader.h"
@@ -361,7 +362,8 @@ static void test_script_instead_of_samples(void **state)
 static void test_kinds_of_views(void **state)
 {
     (void)state;
-    char *text = with(small, "\"kind\": \"image\"", "\"kind\": \"video\"");
+    char *text = with_all(small, "\"kind\": \"image\"", "\"kind\": \"video\"",
+        "{\"image\": 1}", "{\"image\": 4}", NULL);
     struct recipe *r = good(text);
     assert_int_equal(r->views[0].kind, VIEW_VIDEO);
     assert_int_equal(r->views[0].clip_frames, 4);
@@ -401,8 +403,8 @@ static void test_sets_are_accepted(void **state)
         { "image", "\"image\": 0", "expected at most 0 images" },
         { "video", "\"image\": 4", NULL },
         { "video", "\"image\": 3",
-            "expected at most 3 images, as the llm accepts (this "
-            "set has 4), found \"head\"" },
+            "expected at most 3 images, as llm phi accepts (this "
+            "set has 4: head), found \"head\"" },
         { "video", "\"video\": 0", "expected at most 0 videos" },
         { "text", "\"image\": 0", NULL },
         { "audio", "\"image\": 9", "expected at most 0 audio views" },
@@ -507,7 +509,7 @@ static void test_one_mistake_each(void **state)
         { "[\"\", \"head\"]", "[\"\", \"head+\"]", ":19: actions.phi[1]: " },
         { "[\"\", \"head\"]", "[\"\", \"head+head\"]", ":19: actions.phi[1]: " },
         { "[\"\", \"head\"]", "[\"\", \"\"]", ":19: actions.phi[1]: " },
-        { "[\"\", \"head\"]", "[\"head+bench\"]", "at most 1 images" },
+        { "[\"\", \"head\"]", "[\"head+bench\"]", "at most 1 image," },
         { "[\"\", \"head\"]", "[]", ":19: actions.phi: " },
         { "\"*\"", "\"judge\"", "one of role \"judge\"" },
         { ", \"*\": \"all_subsets\"", "", "expected an entry for llm \"gpt\"" },
@@ -637,6 +639,154 @@ static void test_secrets_are_refused_and_not_repeated(void **state)
     free(text);
 }
 
+#define SK "sk-proj-aB3dE5gH7jK9mN1pQ3sT5vX7"
+
+/* Keys as values of any key, in texts, in names and in comments: the place is told, and
+ * the key nowhere. */
+static void test_pasted_keys_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *from, *to, *place;
+    } cases[] = {
+        { "\"slots\": 4", "\"slots\": \"" SK "\"", "llms.gpt.slots: " },
+        { "\"slots\": 4", "\"system_prompt\": \"Use " SK " for it.\"",
+            "llms.gpt.system_prompt: " },
+        { "\"slots\": 4", "\"" SK "\": 4", "llms.gpt.***" },
+        { "\"slots\": 4", "\"parameters\": {\"user\": [\"\", \"" SK "\"]}",
+            "llms.gpt.parameters.user[1]: " },
+        { "\"slots\": 4",
+            "\"parameters\": {\"user\": \"\\u0073"
+            "k-proj-"
+            "aB3dE5gH7jK9mN1pQ3sT5vX7\"}",
+            "llms.gpt.parameters.user: " },
+        { "\"slots\": 4", "\"slots\": 4 // mine: " SK "\n", "(comment): " },
+        { "\"slots\": 4", "\"slots\": /*\n" SK "*/ 4", "(comment): " },
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char *text = with(small, cases[i].from, cases[i].to);
+        char *list = bad(text);
+        expect(list, cases[i].place);
+        expect(list, "what looks like a key that begins with \"sk-\"");
+        assert_null(strstr(list, "aB3dE5gH"));
+        free(list);
+        free(text);
+    }
+}
+
+/* The value of one key becomes a text. */
+static char *with_name(const char *name)
+{
+    char *quoted = text_format("\"consent\": \"%s\", \"tasks\"", name);
+    char *text = with(small, "\"tasks\"", quoted);
+    free(quoted);
+    return text;
+}
+
+static void test_shapes_of_keys(void **state)
+{
+    (void)state;
+    static const char *const keys[] = { SK, "sk-0123456789abcdefghij",
+        "sk-ant-api03-Zx9Yw8Vu7Ts6Rq5Po4Nm3Lk2-_A", "sk-or-v1-00112233445566778899aabb",
+        "(" SK ")", "key=" SK, "Authorization: Bearer abcdefghijklmnop12345",
+        "authorization: bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc_def",
+        "AKIAIOSFODNN7EXAMPLE", "ASIAIOSFODNN7EXAMPLE",
+        "AIzaSyA1234567890abcdefghijklmnopqrstuv",
+        "gsk_0123456789abcdefghijABCDEFGHIJ0123456789",
+        "hf_abcdefghijklmnopqrstuvwxyzABCDEFGH",
+        "xai-0123456789abcdefghijABCDEFGHIJ0123456789", "xoxb-123456789012-abcdefghij",
+        "ghp_0123456789abcdefghijABCDEFGHIJ0123456789",
+        "-----BEGIN PRIVATE KEY-----\\nMIIE", "-----BEGIN RSA PRIVATE KEY-----" };
+    static const char *const others[] = { "sk-", "sk-...", "keys begin with sk- or gsk_",
+        "sk-learn-compatible-estimators-2", "sk-xxxxxxxxxxxxxxxxxxxxxxxx",
+        "the task-0123456789abcdefghij", "Bearer of bad news", "Bearer $OPENAI_API_KEY",
+        "Bearer YOUR_API_KEY_GOES_HERE_1", "AKIA", "AKIAIOSFODNN7", "hf_transfer",
+        "https://huggingface.co/hf_internal/testing", "xoxb-",
+        "-----BEGIN CERTIFICATE-----", "sha256:0123456789abcdef0123456789abcdef",
+        "AIzawa Hiroshi", "gsk_short1" };
+    for (size_t i = 0; i < COUNT_OF(keys); i++) {
+        char *text = with_name(keys[i]);
+        char *list = bad(text);
+        expect(list, "consent: expected no key in a recipe, found what looks like");
+        free(list);
+        free(text);
+    }
+    for (size_t i = 0; i < COUNT_OF(others); i++) {
+        char *text = with_name(others[i]);
+        struct recipe *r = good(text);
+        recipe_free(r);
+        free(text);
+    }
+}
+
+/* A recipe of 20,000 mistakes is refused at once, with the first of them. */
+static void test_mistakes_cost_no_time(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *from, *before, *after; /* "BEFORE" number "AFTER" */
+    } cases[] = {
+        { "\"slots\": 4", "\"slotts", "\": 4" }, // unknown keys
+        { "\"tasks\"", "\"taskss", "\": [\"x\"]" },
+        { "\"prices\": [", "{\"llm\": \"gbt", "\"}" }, // unknown llms
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct buffer many;
+        buffer_init(&many, TEXT_MAX);
+        int is_list = strchr(cases[i].from, '[') != NULL;
+        buffer_add_str(&many, is_list ? cases[i].from : "");
+        for (int k = 0; k < (is_list ? 9000 : 20000); k++)
+            buffer_printf(&many, "%s%d%s,\n", cases[i].before, k, cases[i].after);
+        buffer_add_str(&many, is_list ? "" : cases[i].from);
+        char *text = with(small, cases[i].from, buffer_str(&many));
+        int64_t begun = clock_mono_ns();
+        char *list = bad(text);
+        assert_true(clock_mono_ns() - begun < INT64_C(5000000000));
+        assert_int_equal(count_lines(list), RECIPE_MAX_PROBLEMS + 1);
+        free(list);
+        free(text);
+        buffer_release(&many);
+    }
+}
+
+static char *with_chain(int n)
+{
+    struct buffer chain;
+    buffer_init(&chain, TEXT_MAX);
+    buffer_add_str(&chain, "\"gpt\": {\"like\": \"gpt0\", \"endpoint\": \"first\"},\n");
+    for (int i = 0; i < n; i++)
+        buffer_printf(&chain,
+            "\"gpt%d\": {\"like\": \"gpt%d\", \"endpoint\": \"e%d\"},\n", i, i + 1, i);
+    buffer_printf(&chain, "\"gpt%d\": {", n);
+    char *text = with(small, "\"gpt\": {", buffer_str(&chain));
+    buffer_release(&chain);
+    return text;
+}
+
+static void test_chains_of_like_end(void **state)
+{
+    (void)state;
+    char *text = with_chain(RECIPE_MAX_LIKE - 2); // the judge is the last one
+    struct recipe *r = good(text);
+    assert_string_equal(r->llms[1].model, r->llms[2].model);
+    recipe_free(r);
+    free(text);
+    text = with_chain(RECIPE_MAX_LIKE);
+    char *list = bad(text);
+    expect(list,
+        "llms.gpt.like: expected an llm from which \"like\" ends after at most 8 "
+        "steps");
+    free(list);
+    free(text);
+    text = with_chain(900);
+    int64_t begun = clock_mono_ns();
+    list = bad(text);
+    assert_true(clock_mono_ns() - begun < INT64_C(5000000000));
+    assert_int_equal(count_lines(list), RECIPE_MAX_PROBLEMS + 1);
+    free(list);
+    free(text);
+}
+
 static void test_mistakes_stay_lines(void **state)
 {
     (void)state;
@@ -658,7 +808,7 @@ static void test_many_mistakes_are_counted(void **state)
     char *text = with(small, "\"prompts\": [ ", buffer_str(&prompts));
     char *list = bad(text);
     assert_int_equal(count_lines(list), RECIPE_MAX_PROBLEMS + 1);
-    expect(list, "and 100 more");
+    expect(list, "and 250 more");
     free(list);
     free(text);
     buffer_release(&prompts);
@@ -809,6 +959,10 @@ int main(void)
         cmocka_unit_test(test_all_mistakes_at_once),
         cmocka_unit_test(test_not_json),
         cmocka_unit_test(test_secrets_are_refused_and_not_repeated),
+        cmocka_unit_test(test_pasted_keys_are_refused),
+        cmocka_unit_test(test_shapes_of_keys),
+        cmocka_unit_test(test_mistakes_cost_no_time),
+        cmocka_unit_test(test_chains_of_like_end),
         cmocka_unit_test(test_mistakes_stay_lines),
         cmocka_unit_test(test_many_mistakes_are_counted),
         cmocka_unit_test(test_any_cut_is_survived),

@@ -129,6 +129,7 @@ const struct protocol protocol_echo = {
     .options = options,
     .n_options = COUNT_OF(options),
     .reserved = reserved,
+    .kinds = PROTOCOL_SEES,
     .key = key,
     .check = check,
     .max_output_tokens = max_output_tokens,

@@ -125,14 +125,18 @@ static void test_scrub(void **state)
         "wJalr/XUtnFEMI\\u002bK7MDENG/bPxRfi\\u003d\\u003D", // Gson, .NET
         "wJalr\\\\\\/XUtnFEMI\\\\u002bK7MDENG/bPxRfi==",     // JSON inside JSON
         "wJalr%2FXUtnFEMI%2bK7MDENG%2FbPxRfi%3D%3d",         // an address
-        "\\u0077Jalr/XUtnFEMI+K7MDENG/bPxRfi==" };
+        "\\u0077Jalr/XUtnFEMI+K7MDENG/bPxRfi==",
+        "wJalr%252FXUtnFEMI%25252bK7MDENG%2FbPxRfi%3D%253d",      // an address in another
+        "wJalr&#x2F;XUtnFEMI&#43;K7MDENG&#047;bPxRfi&#61;&#x3d;", // HTML
+        "&#119;Jalr/XUtnFEMI+K7MDENG/bPxRfi==", "%77Jalr/XUtnFEMI+K7MDENG/bPxRfi==" };
     for (size_t i = 0; i < COUNT_OF(echoes); i++) {
         expect_scrubbed("", echoes[i], "");
         expect_scrubbed("{\"error\":\"bad key ", echoes[i], "\\n\"}");
         expect_scrubbed("\\\"", echoes[i], "\\\"");
     }
     expect_scrubbed("", ID ID, "");
-    char harmless[] = "wJalr/XUtnFEMI+K7MDENG/bPxRfi= AKIA0PLANTED1EXAMPL \\u0041KIA";
+    char harmless[] = "wJalr/XUtnFEMI+K7MDENG/bPxRfi= AKIA0PLANTED1EXAMPL \\u0041KIA "
+                      "wJalr&#x2F &#;&#x;&#99999999999;% %2 %25 %25252525252525252525 &";
     assert_int_equal(key_scrub(&signed_use, harmless, strlen(harmless)), 0);
     assert_int_equal(key_scrub(&signed_use, NULL, 0), 0);
     struct key_use none = { 0 };

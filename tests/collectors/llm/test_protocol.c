@@ -174,6 +174,49 @@ static void expect_images(const char *body, const char *stored)
     free(rest);
 }
 
+/* The most tokens of an answer, wherever a protocol has them: a number that no answer has
+ * would make reservations, and the request, nonsense. */
+static void test_bounds(void **state)
+{
+    (void)state;
+    static const struct {
+        const struct protocol *p;
+        const char *place, *form;
+    } rows[] = {
+        { &protocol_openai_chat, "max_completion_tokens",
+            "{\"max_completion_tokens\":#}" },
+        { &protocol_openai_chat, "max_tokens", "{\"max_tokens\":#}" },
+        { &protocol_openai_responses, "max_output_tokens", "{\"max_output_tokens\":#}" },
+        { &protocol_anthropic, "max_tokens", "{\"max_tokens\":#}" },
+        { &protocol_gemini, "maxOutputTokens", "{\"maxOutputTokens\":#}" },
+        { &protocol_gemini, "generationConfig.maxOutputTokens",
+            "{\"generationConfig\":{\"maxOutputTokens\":#}}" },
+        { &protocol_ollama, "num_predict", "{\"num_ctx\":8192,\"num_predict\":#}" },
+        { &protocol_ollama, "options.num_predict",
+            "{\"options\":{\"num_ctx\":8192,\"num_predict\":#}}" },
+        { &protocol_bedrock_converse, "maxTokens", "{\"maxTokens\":#}" },
+        { &protocol_bedrock_converse, "inferenceConfig.maxTokens",
+            "{\"inferenceConfig\":{\"maxTokens\":#}}" },
+    };
+    static const char *const wrong[] = { "0", "-1", "-5", "10000001", "1e18", "2.5",
+        "\"100\"", "true", "[1]" };
+    static const char *const right[] = { "1", "100", "10000000", "64.0" };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char *says = text_format(
+            "\"%s\" has to be a whole number from 1 to 10000000", rows[i].place);
+        const char *at = strchr(rows[i].form, '#');
+        for (size_t k = 0; k < COUNT_OF(wrong) + COUNT_OF(right); k++) {
+            int is_wrong = k < COUNT_OF(wrong);
+            char *parameters = text_format("%.*s%s%s", (int)(at - rows[i].form),
+                rows[i].form, is_wrong ? wrong[k] : right[k - COUNT_OF(wrong)], at + 1);
+            protocol_expect_check(
+                rows[i].p, "m", parameters, NULL, is_wrong ? says : NULL);
+            free(parameters);
+        }
+        free(says);
+    }
+}
+
 static void test_every_body(void **state)
 {
     (void)state;
@@ -445,6 +488,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_every_check),
+        cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_every_body),
         cmocka_unit_test(test_chat_bodies),
         cmocka_unit_test(test_responses_bodies),

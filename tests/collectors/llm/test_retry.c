@@ -44,6 +44,17 @@ static void test_after(void **state)
         7 * SECOND_NS);
     assert_int_equal(
         retry_after_ns("Retry-After: Thu, 22 Oct 2026 11:00:00 GMT\r\n", NOON_MS), 0);
+    // By the server's own clock, where it tells it: this one may be wrong by days.
+    static const char dated[] = "Date: Thu, 22 Oct 2026 12:00:00 GMT\r\n"
+                                "Retry-After: Thu, 22 Oct 2026 12:00:07 GMT\r\n";
+    assert_int_equal(retry_after_ns(dated, NOON_MS), 7 * SECOND_NS);
+    assert_int_equal(retry_after_ns(dated, NOON_MS + 86400000), 7 * SECOND_NS);
+    assert_int_equal(retry_after_ns(dated, 0), 7 * SECOND_NS);
+    assert_int_equal(
+        retry_after_ns("Date: noon\r\nRetry-After: Thu, 22 Oct 2026 12:00:07 "
+                       "GMT\r\n",
+            NOON_MS),
+        7 * SECOND_NS);
     assert_int_equal(retry_after_ns("Retry-After: soon\r\n", 0), -1);
     assert_int_equal(retry_after_ns("Retry-After: -5\r\n", 0), -1);
     assert_int_equal(retry_after_ns("X-Retry-After: 5\r\n", 0), -1);
@@ -63,6 +74,12 @@ static void test_wait(void **state)
         assert_int_equal(wait, retry_wait_ns(n, "", 0, &again)); // seeded
     }
     assert_int_equal(retry_wait_ns(5, "retry-after: 20\r\n", 0, &rng), 20 * SECOND_NS);
+    // A server that asks for no time at all is not asked again at once, and again.
+    assert_in_range(
+        retry_wait_ns(3, "retry-after: 0\r\n", 0, &rng), 1500 * MS, 2000 * MS);
+    assert_in_range(
+        retry_wait_ns(3, "Retry-After: Thu, 22 Oct 2026 11:00:00 GMT\r\n", NOON_MS, &rng),
+        1500 * MS, 2000 * MS);
 }
 
 static void test_exhausted(void **state)
@@ -88,6 +105,11 @@ static void test_exhausted(void **state)
         { "anthropic-ratelimit-output-tokens-remaining: 0\r\n"
           "anthropic-ratelimit-output-tokens-reset: 2026-10-22T09:59:00Z\r\n",
             0 },
+        // For the server it is 09:58, whatever this machine's clock shows.
+        { "date: Thu, 22 Oct 2026 09:58:00 GMT\r\n"
+          "anthropic-ratelimit-output-tokens-remaining: 0\r\n"
+          "anthropic-ratelimit-output-tokens-reset: 2026-10-22T09:59:00Z\r\n",
+            60 * SECOND_NS },
         { "anthropic-ratelimit-tokens-remaining: 0\r\n"
           "anthropic-ratelimit-tokens-reset: tomorrow\r\n",
             0 },

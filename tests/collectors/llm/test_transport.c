@@ -172,6 +172,10 @@ static void expect_end(const char *how, enum exchange_end end, int http_status)
     assert_true(ex.sent_mono_ns > 0);
     if (text_equal(how, "short"))
         assert_string_equal(buffer_str(&ex.received), "abc");
+    if (text_equal(how, "large"))
+        assert_non_null(strstr(ex.error, "larger than 16 MiB"));
+    if (text_equal(how, "headers"))
+        assert_non_null(strstr(ex.error, "headers of the answer are larger than 64 KiB"));
     exchange_release(&ex);
 }
 

@@ -18,6 +18,7 @@
 #include "m4a1/base/text.h"
 #include "schema/query.h"
 #include "tests/support/make_image.h"
+#include "tests/support/make_wav.h"
 
 #define FILE_MAX ((size_t)1 << 26)
 
@@ -444,10 +445,11 @@ static void test_contact_sheet(void **state)
     assert_int_equal(ingest(p, "scenes"), E_PARTIAL);
     const int64_t ids[] = { p->report.scenes[0].result.scene_id,
         p->report.scenes[1].result.scene_id };
-    size_t rows;
+    size_t rows[2];
     char *path = in(p, "sheet.jpg");
-    assert_int_equal(contact_sheet_write(p->store, ids, 2, path, &rows, &p->err), OK);
-    assert_int_equal(rows, 2);
+    assert_int_equal(contact_sheet_write(p->store, ids, 2, path, rows, &p->err), OK);
+    assert_int_equal(rows[0], 1);
+    assert_int_equal(rows[1], 1);
     struct buffer file;
     struct picture sheet;
     buffer_init(&file, FILE_MAX);
@@ -470,7 +472,7 @@ static void test_contact_sheet(void **state)
     assert_true(has_ink(&sheet, left, 8, 4 * 12, 14));
     assert_false(has_ink(&sheet, left + 5 * 12, 8, 100, 14));
     picture_release(&sheet);
-    assert_int_equal(contact_sheet_write(p->store, ids, 0, path, &rows, &p->err), E_ARG);
+    assert_int_equal(contact_sheet_write(p->store, ids, 0, path, rows, &p->err), E_ARG);
 
     // A second instant of the first scene is a row of its own, between the two.
     assert_int_equal(store_run(p->store, &p->err,
@@ -479,14 +481,268 @@ static void test_contact_sheet(void **state)
                          "FROM scene_frame WHERE scene_id = ?",
                          "i", ids[0]),
         OK);
-    assert_int_equal(contact_sheet_write(p->store, ids, 2, path, &rows, &p->err), OK);
-    assert_int_equal(rows, 2);
+    assert_int_equal(contact_sheet_write(p->store, ids, 2, path, rows, &p->err), OK);
+    assert_int_equal(rows[0], 2);
+    assert_int_equal(rows[1], 1);
     assert_int_equal(file_read(path, &file, NULL), OK);
     assert_int_equal(picture_decode(file.data, file.len, 0, &sheet, NULL), OK);
     assert_int_equal(sheet.height, top + 3 * 188);
     for (int y = 0; y < 3; y++) {
         int at = ((top + 90 + 188 * y) * sheet.width + left + 120) * 3;
         assert_in_range(sheet.data[at] + 4, y < 2 ? 10 : 100, y < 2 ? 18 : 108);
+    }
+    picture_release(&sheet);
+    buffer_release(&file);
+    free(path);
+}
+
+// ---- views that are no pictures ----
+
+/* Gives the store two views of these kinds in place of head and bench. */
+static void use_kinds(
+    struct place *p, const char *frames, const char *first, const char *second)
+{
+    char *text = text_format("{ \"m4a1_recipe\": 1, \"name\": \"kinds\",\n"
+                             "  \"views\": [ {\"name\": \"one\", %s, \"privacy\": 2},\n"
+                             "             {\"name\": \"two\", %s, \"privacy\": 1} ],\n"
+                             "  \"frames\": %s,\n%s",
+        first, second, frames, strstr(recipe_text, "  \"tasks\""));
+    char *path = in(p, "recipe.jsonc");
+    put(p, "recipe.jsonc", text, strlen(text));
+    recipe_free(p->recipe);
+    if (recipe_load(path, &p->recipe, NULL, &p->err) != OK)
+        fail_msg("%s", p->err.msg);
+    assert_int_equal(recipe_apply(p->store, p->recipe, &p->err), OK);
+    free(text);
+    free(path);
+}
+
+static void put_wav(const struct place *p, const char *name, uint32_t n_frames)
+{
+    struct buffer file;
+    const struct make_wav how = {
+        .coding = 1, .channels = 1, .rate_hz = 8000, .bits = 16, .n_frames = n_frames
+    };
+    buffer_init(&file, FILE_MAX);
+    make_wav(&how, &file);
+    put(p, name, file.data, file.len);
+    buffer_release(&file);
+}
+
+static void test_text_and_sound(void **state)
+{
+    struct place *p = *state;
+    use_kinds(p, "{\"at_s\": [1, 2.5], \"audio_s\": 0.5}", "\"kind\": \"text\"",
+        "\"kind\": \"audio\"");
+    put(p, "scenes/a/one.csv", "\xef\xbb\xbft,v\n0,1\n", 11);
+    put_wav(p, "scenes/a/two.wav", 8000 * 3);
+    assert_int_equal(ingest(p, "scenes"), OK);
+    assert_int_equal(p->report.scenes[0].result.n_complete, 2);
+    assert_int_equal(p->report.n_new_frames, 3);
+    assert_int_equal(count(p, "SELECT count(*) FROM frame WHERE media_type = 'text/plain'"
+                              " AND CAST(bytes AS TEXT) = 't,v' || char(10) || '0,1' ||"
+                              " char(10) AND width_px = 0 AND height_px = 0"
+                              " AND duration_ms IS NULL"),
+        1);
+    assert_int_equal(count(p, "SELECT count(*) FROM frame WHERE media_type = 'audio/wav'"
+                              " AND duration_ms = 500 AND length(bytes) = 44 + 8000"
+                              " AND width_px = 0"),
+        2);
+    // The same files again, then a sound that stands for all instants as a whole.
+    assert_int_equal(ingest(p, "scenes"), OK);
+    assert_int_equal(p->report.n_outcomes[SCENE_UNCHANGED], 1);
+    use_kinds(p, "{\"at_s\": [1, 2.5], \"audio_s\": 0}", "\"kind\": \"text\"",
+        "\"kind\": \"audio\"");
+    assert_int_equal(ingest(p, "scenes"), OK);
+    assert_int_equal(p->report.n_outcomes[SCENE_REPLACED], 1);
+    assert_int_equal(count(p, "SELECT count(*) FROM scene_frame WHERE at_ms = 0"), 2);
+    assert_int_equal(count(p, "SELECT duration_ms FROM frame WHERE media_type ="
+                              " 'audio/wav'"),
+        3000);
+    // Every so often, to the end of the sound.
+    use_kinds(p, "{\"every_s\": 1, \"audio_s\": 2}", "\"kind\": \"text\"",
+        "\"kind\": \"audio\"");
+    assert_int_equal(ingest(p, "scenes"), OK);
+    assert_int_equal(count(p, "SELECT count(*) FROM scene_frame WHERE at_ms IN (0, 1000,"
+                              " 2000)"),
+        6);
+    assert_int_equal(
+        count(p, "SELECT min(duration_ms) FROM frame WHERE media_type = 'audio/wav'"),
+        1000);
+}
+
+static void test_bad_text_and_sound(void **state)
+{
+    struct place *p = *state;
+    use_kinds(p, "{\"at_s\": [1]}", "\"kind\": \"text\"", "\"kind\": \"audio\"");
+    char *large = calloc(1, 100001);
+    memset(large, 'x', 100000);
+    put(p, "scenes/large/one.txt", large, 100000);
+    free(large);
+    put_wav(p, "scenes/large/two.wav", 80);
+    put(p, "scenes/latin/one.txt", "Gr\xfc\xdf", 4);
+    put(p, "scenes/latin/two.wav", "RIFF\x04\0\0\0WAVE", 12);
+    put(p, "scenes/nul/one.log", "a\0b", 3);
+    put(p, "scenes/nul/two.wav", "not a sound at all", 18);
+    put_picture(p, "scenes/swapped/one.txt", 8, 8, 1);
+    put(p, "scenes/swapped/two.wav", "words", 5);
+    assert_int_equal(ingest(p, "scenes"), E_PARTIAL);
+    assert_note(
+        p, "large/one.txt", "the text has 100000 bytes; a text view holds at most");
+    assert_note(
+        p, "large/two.wav", "the instant 1.000 s lies beyond the end of the sound");
+    assert_note(p, "latin/one.txt", "not valid UTF-8 at byte offset 2");
+    assert_note(p, "latin/two.wav", "broken WAV: it has no \"fmt \" chunk");
+    assert_note(p, "nul/one.log", "a NUL byte at byte offset 1");
+    assert_note(p, "nul/two.wav", "of kind audio, which takes a WAV sound");
+    assert_note(
+        p, "swapped/one.txt", "the file is a picture, and the view is of kind text");
+    assert_int_equal(count(p, "SELECT count(*) FROM scene"), 0);
+    assert_int_equal(count(p, "SELECT count(*) FROM frame"), 0);
+}
+
+static void test_wrong_files_for_pictures(void **state)
+{
+    struct place *p = *state;
+    use_kinds(p, "{\"at_s\": [1]}", "\"kind\": \"image\"", "\"kind\": \"video\"");
+    put_wav(p, "scenes/a/one.jpg", 80);
+    put_picture(p, "scenes/a/two.mp4", 8, 8, 1);
+    put(p, "scenes/b/one.jpg", "a text", 6);
+    put_wav(p, "scenes/b/two.mp4", 80);
+    assert_int_equal(ingest(p, "scenes"), E_PARTIAL);
+    assert_note(p, "a/one.jpg", "the file is a WAV sound, and the view is of kind image");
+    assert_note(p, "a/two.mp4", "the file is a picture, and the view is of kind video");
+    assert_note(p, "b/one.jpg", "neither a JPEG, a PNG nor a video");
+    assert_note(p, "b/two.mp4", "the file is a WAV sound, and the view is of kind video");
+}
+
+static void test_clips(void **state)
+{
+    struct place *p = *state;
+    use_kinds(p, "{\"longest_side\": 64, \"at_s\": [0, 0.5]}", "\"kind\": \"image\"",
+        "\"kind\": \"video\", \"clip\": {\"frames\": 3, \"every_s\": 0.5}");
+    put_picture(p, "scenes/a/one.jpg", 20, 20, 1);
+    make_video(p, "scenes/a/two.mp4", "2");
+    assert_int_equal(ingest(p, "scenes"), OK);
+    assert_int_equal(p->report.scenes[0].result.n_complete, 2);
+    assert_int_equal(count(p, "SELECT count(*) FROM scene_frame WHERE view_id ="
+                              " (SELECT view_id FROM view WHERE name = 'two') AND"
+                              " offset_ms = 500 * part"),
+        6);
+    // Clips that overlap share frames: 0, 0.5, 1 and 0.5, 1, 1.5 are four pictures.
+    assert_int_equal(p->report.n_new_frames, 1 + 4);
+    assert_int_equal(count(p, "SELECT count(*) FROM scene_frame a JOIN scene_frame b"
+                              " USING (scene_id, view_id, frame_id) WHERE a.at_ms +"
+                              " a.offset_ms = b.at_ms + b.offset_ms AND a.at_ms < b.at_ms"
+                              " AND b.part = a.part - 1"),
+        2);
+    assert_int_equal(ingest(p, "scenes"), OK);
+    assert_int_equal(p->report.n_outcomes[SCENE_UNCHANGED], 1);
+
+    // A shorter clip: the parts that it no longer has go.
+    use_kinds(p, "{\"longest_side\": 64, \"at_s\": [0, 0.5]}", "\"kind\": \"image\"",
+        "\"kind\": \"video\", \"clip\": {\"frames\": 2, \"every_s\": 0.5}");
+    assert_int_equal(ingest(p, "scenes"), OK);
+    assert_int_equal(p->report.n_outcomes[SCENE_REPLACED], 1);
+    assert_int_equal(count(p, "SELECT count(*) FROM scene_frame WHERE part = 2"), 0);
+    assert_int_equal(count(p, "SELECT count(*) FROM frame"), 1 + 3);
+
+    // Not of a scene that a session uses; nor may its times change.
+    assert_int_equal(store_run(p->store, &p->err,
+                         "INSERT INTO session (identity, scene_id, at_ms)"
+                         " SELECT 'x', scene_id, 0 FROM scene",
+                         ""),
+        OK);
+    use_kinds(p, "{\"longest_side\": 64, \"at_s\": [0, 0.5]}", "\"kind\": \"image\"",
+        "\"kind\": \"video\", \"clip\": {\"frames\": 2, \"every_s\": 0.25}");
+    assert_int_equal(ingest(p, "scenes"), E_PARTIAL);
+    assert_note(p, "a", "sessions use this scene, and two.mp4 would change");
+    assert_int_equal(count(p, "SELECT max(offset_ms) FROM scene_frame"), 500);
+    use_kinds(p, "{\"longest_side\": 64, \"at_s\": [0, 0.5]}", "\"kind\": \"image\"",
+        "\"kind\": \"video\", \"clip\": {\"frames\": 3, \"every_s\": 0.5}");
+    assert_int_equal(ingest(p, "scenes"), E_PARTIAL);
+    assert_note(p, "a", "sessions use this scene, and two.mp4 would change");
+    assert_int_equal(count(p, "SELECT max(part) FROM scene_frame"), 1);
+}
+
+static void test_clips_at_the_end(void **state)
+{
+    struct place *p = *state;
+    // The last clip that is within 2 s of video is that at 0.8 s.
+    use_kinds(p, "{\"longest_side\": 64, \"every_s\": 0.4}", "\"kind\": \"image\"",
+        "\"kind\": \"video\", \"clip\": {\"frames\": 3, \"every_s\": 0.5}");
+    put_picture(p, "scenes/a/one.jpg", 20, 20, 1);
+    make_video(p, "scenes/a/two.mp4", "2");
+    assert_int_equal(ingest(p, "scenes"), OK);
+    assert_int_equal(p->report.scenes[0].result.n_complete, 3);
+    assert_int_equal(count(p, "SELECT max(at_ms) FROM scene_frame"), 800);
+
+    // At 1.2 s there would be two of three frames, so there are none.
+    use_kinds(p, "{\"longest_side\": 64, \"at_s\": [0, 1.2]}", "\"kind\": \"image\"",
+        "\"kind\": \"video\", \"clip\": {\"frames\": 3, \"every_s\": 0.5}");
+    assert_int_equal(ingest(p, "scenes"), E_PARTIAL);
+    assert_note(p, "a/two.mp4", "a clip of 3 frames, 0.500 s apart: the instant 2.200 s");
+    assert_note(p, "a", "1 of 2 instants lack a view (two)");
+    assert_int_equal(count(p, "SELECT count(*) FROM scene_frame WHERE at_ms = 1200"), 1);
+}
+
+static void test_contact_sheet_of_kinds(void **state)
+{
+    struct place *p = *state;
+    use_kinds(p, "{\"at_s\": [0]}", "\"kind\": \"text\"", "\"kind\": \"audio\"");
+    put(p, "scenes/a/one.txt", "words", 5);
+    put_wav(p, "scenes/a/two.wav", 800);
+    assert_int_equal(ingest(p, "scenes"), OK);
+    const int64_t id = p->report.scenes[0].result.scene_id;
+    char *path = in(p, "sheet.jpg");
+    struct buffer file;
+    struct picture sheet;
+    buffer_init(&file, FILE_MAX);
+    assert_int_equal(contact_sheet_write(p->store, &id, 1, path, NULL, &p->err), OK);
+    assert_int_equal(file_read(path, &file, NULL), OK);
+    assert_int_equal(picture_decode(file.data, file.len, 0, &sheet, NULL), OK);
+    const int left = 8 + 180 + 8, top = 8 + 36 + 8;
+    for (int x = 0; x < 2; x++) {
+        int at = ((top + 90) * sheet.width + left + 120 + 248 * x) * 3;
+        assert_in_range(sheet.data[at], 0xe0, 0xe8);
+        assert_true(has_ink(&sheet, left + 8 + 248 * x, top + 8, 4 * 12, 14));
+    }
+    picture_release(&sheet);
+    buffer_release(&file);
+    free(path);
+}
+
+static int level_at(const struct picture *p, int x, int y)
+{
+    return p->data[(y * p->width + x) * 3];
+}
+
+static void test_contact_sheet_of_clips(void **state)
+{
+    struct place *p = *state;
+    use_kinds(p, "{\"longest_side\": 64, \"at_s\": [0]}", "\"kind\": \"image\"",
+        "\"kind\": \"video\", \"clip\": {\"frames\": 3, \"every_s\": 0.5}");
+    put_picture(p, "scenes/a/one.jpg", 20, 20, 1);
+    make_video(p, "scenes/a/two.mp4", "2");
+    assert_int_equal(ingest(p, "scenes"), OK);
+    const int64_t id = p->report.scenes[0].result.scene_id;
+    char *path = in(p, "sheet.jpg");
+    struct buffer file;
+    struct picture sheet;
+    buffer_init(&file, FILE_MAX);
+    assert_int_equal(contact_sheet_write(p->store, &id, 1, path, NULL, &p->err), OK);
+    assert_int_equal(file_read(path, &file, NULL), OK);
+    assert_int_equal(picture_decode(file.data, file.len, 0, &sheet, NULL), OK);
+    // Three frames on a grid of two by two: the fourth place stays white.
+    const int left = 8 + 180 + 8 + 248, top = 8 + 36 + 8;
+    assert_in_range(level_at(&sheet, left + 120 + 60, top + 90 + 45), 0xfa, 0xff);
+    static const int n = 3;
+    for (int i = 0; i < n; i++) {
+        int seen = 0;
+        for (int x = 5; x < 115; x++)
+            seen |=
+                level_at(&sheet, left + i % 2 * 120 + x, top + i / 2 * 90 + 45) < 0x60;
+        assert_true(seen);
     }
     picture_release(&sheet);
     buffer_release(&file);
@@ -508,6 +764,13 @@ int main(void)
         TEST(test_many_scenes),
         TEST(test_stopped),
         TEST(test_contact_sheet),
+        TEST(test_text_and_sound),
+        TEST(test_bad_text_and_sound),
+        TEST(test_wrong_files_for_pictures),
+        TEST(test_clips),
+        TEST(test_clips_at_the_end),
+        TEST(test_contact_sheet_of_kinds),
+        TEST(test_contact_sheet_of_clips),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

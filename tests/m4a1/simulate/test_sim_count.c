@@ -121,7 +121,7 @@ static void outcomes_add_up(void **state)
     notes[2] = count_note(notes[2], COUNT_ANSWER, FAULT_UNPARSABLE);
     notes[3] = count_note(notes[3], COUNT_FAULT, FAULT_CUT);
     notes[4] = count_note(notes[4], COUNT_ANSWER, FAULT_NONE);
-    const struct sim_bill bill = { 100, 20, 1500000000 };
+    const struct sim_bill bill = { 100, 20, 1500000000, 5, 3, 1 };
     count_bill(count, notes[0], &bill);
     for (int i = 0; i < 4; i++)
         count_done(count, notes[i], i == 3 ? HTTP_BROKEN : HTTP_SENT);
@@ -148,6 +148,10 @@ static void outcomes_add_up(void **state)
     assert_int_equal(figure(models, CHAT_CLOUD, "prompt_tokens"), 100);
     assert_true(
         json_number(json_get(json_get(models, CHAT_CLOUD), "answer_s"), 0) == 1.5);
+    const struct json *cloud = json_get(models, CHAT_CLOUD);
+    assert_int_equal(json_int(json_get(cloud, "texts"), -1), 5);
+    assert_int_equal(json_int(json_get(cloud, "images"), -1), 3);
+    assert_int_equal(json_int(json_get(cloud, "sounds"), -1), 1);
     assert_int_equal(figure(models, CHAT_LOCAL, "seen"), 0);
     json_free(root);
     count_free(count);

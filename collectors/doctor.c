@@ -115,9 +115,9 @@ static int check_protocol(struct doctor *d, const struct llm *llm)
         return 0;
     }
     if (p->max_output_tokens(llm) < 0) {
-        doctor_note(d, llm, "limits", DOCTOR_WARNING,
-            "set the protocol's bound, such as max_completion_tokens, among its "
-            "parameters",
+        char advice[120];
+        snprintf(advice, sizeof advice, "set %s among its parameters", p->max_tokens_key);
+        doctor_note(d, llm, "limits", DOCTOR_WARNING, advice,
             "no bound of its answers' length: with a spending cap it is refused");
         return 0;
     }

@@ -128,11 +128,11 @@ static enum status add_lists(
         { "planned", 'i' }, { "done", 'i' }, { "failed", 'i' }, { "blocked", 'i' },
         { "open", 'i' } };
     static const struct column cost[] = { { "llm", 't' }, { "role", 't' },
-        { "attempts", 'i' }, { "unknown", 'i' }, { "in_flight", 'i' },
+        { "attempts", 'i' }, { "cost_unknown", 'i' }, { "in_flight", 'i' },
         { "cost_usd", 'd' }, { "reserved_usd", 'd' }, { "unpriced", 'i' },
         { "energy_usd", 'd' }, { "cap_usd", 'd' } };
-    static const struct column failures[] = { { "error_class", 't' }, { "attempts", 'i' },
-        { "final", 'i' }, { "llms", 't' }, { "example", 't' } };
+    static const struct column failures[] = { { "error_class", 't' }, { "llm", 't' },
+        { "attempts", 'i' }, { "final", 'i' }, { "example", 't' } };
     static const struct column censoring[] = { { "task", 't' }, { "llm", 't' },
         { "asked", 'i' }, { "censored", 'i' }, { "share", 'd' }, { "turns_lost", 'i' } };
     static const struct column splits[] = { { "name", 't' }, { "rule", 't' },
@@ -143,9 +143,11 @@ static enum status add_lists(
         progress, COUNT_OF(progress), err);
     if (!s) // unpriced: answers whose cost nobody can tell
         s = add_rows(store, k, json_keep(k, json_set_array(root, "spent")),
-            "SELECT l.name, l.role, count(*), sum(a.status = 'unknown'),"
-            " sum(a.status = 'sent'), coalesce(sum(x.cost_pusd), 0) / 1e12,"
-            " (sum(x.counted_pusd) - coalesce(sum(x.cost_pusd), 0)) / 1e12,"
+            "SELECT l.name, l.role, count(*), sum(x.cost_pusd IS NULL AND x.counted_pusd "
+            "> 0"
+            " AND a.status <> 'sent'),"
+            " sum(a.status = 'sent'), total(x.cost_pusd / 1e12),"
+            " total((x.counted_pusd - coalesce(x.cost_pusd, 0)) / 1e12),"
             " sum(a.status = 'ok' AND x.cost_pusd IS NULL),"
             " sum(r.energy_pusd) / 1e12, l.settings ->> '$.max_usd'"
             " FROM attempt a JOIN attempt_cost x USING (attempt_id)"
@@ -155,11 +157,8 @@ static enum status add_lists(
             cost, COUNT_OF(cost), err);
     if (!s)
         s = add_rows(store, k, json_keep(k, json_set_array(root, "failures")),
-            "SELECT error_class, sum(n), sum(n_final),"
-            " group_concat(llm || ' ' || n, ', '), max(example) FROM (SELECT"
-            " error_class, llm, count(*) AS n, sum(final) AS n_final,"
-            " max(error) AS example FROM failure GROUP BY 1, 2 ORDER BY n DESC, llm)"
-            " GROUP BY error_class ORDER BY sum(n) DESC, error_class",
+            "SELECT error_class, llm, count(*), sum(final), max(error) FROM failure"
+            " GROUP BY error_class, llm ORDER BY count(*) DESC, llm",
             failures, COUNT_OF(failures), err);
     if (!s) // what is missing behind a refused call is not missing at random
         s = add_rows(store, k, json_keep(k, json_set_array(root, "censoring")),
@@ -296,11 +295,11 @@ static void print_spent(const struct json *list, const struct json *all)
 {
     char n[4][32], usd[4][32];
     struct table *t = table_new(9);
-    table_row(t, "llm", "requests", "unknown", "in flight", "known", "reserved", "cap",
-        "electricity", "without a price");
+    table_row(t, "llm", "requests", "cost unknown", "in flight", "known", "reserved",
+        "cap", "electricity", "without a price");
     for (const struct json *c = json_first(list); c; c = json_next(c))
         table_row(t, json_text(json_get(c, "llm"), ""), figure(c, "attempts", n[0]),
-            figure(c, "unknown", n[1]), figure(c, "in_flight", n[2]),
+            figure(c, "cost_unknown", n[1]), figure(c, "in_flight", n[2]),
             dollars(c, "cost_usd", usd[0]), dollars(c, "reserved_usd", usd[1]),
             dollars(c, "cap_usd", usd[2]), dollars(c, "energy_usd", usd[3]),
             figure(c, "unpriced", n[3]));
@@ -319,14 +318,14 @@ static void print_failures(const struct json *list)
 {
     char n[2][32];
     struct table *t = table_new(5);
-    table_row(t, "error class", "attempts", "for good", "llms", "for example");
+    table_row(t, "error class", "llm", "attempts", "for good", "for example");
     for (const struct json *c = json_first(list); c; c = json_next(c)) {
         char example[80];
         snprintf(example, sizeof example, "%s", json_text(json_get(c, "example"), ""));
         example[text_utf8_valid(example, strlen(example))] = '\0';
         table_row(t, json_text(json_get(c, "error_class"), ""),
-            figure(c, "attempts", n[0]), figure(c, "final", n[1]),
-            json_text(json_get(c, "llms"), ""), example);
+            json_text(json_get(c, "llm"), ""), figure(c, "attempts", n[0]),
+            figure(c, "final", n[1]), example);
     }
     if (json_size(list)) {
         printf("\nfailures\n");

@@ -317,6 +317,15 @@ size_t cells_n_thin(const struct cells *cells, enum cell_kind kind, int answered
     return n;
 }
 
+int64_t cells_n_missing(const struct cells *cells, enum cell_kind kind, int answered_only)
+{
+    int64_t n = 0;
+    for (size_t i = 0; i < cells->n; i++)
+        if (cells->cell[i].key.kind == kind)
+            n += cell_lacks(&cells->cell[i], answered_only);
+    return n;
+}
+
 size_t cells_n(const struct cells *cells, enum cell_kind kind)
 {
     size_t n = 0;

@@ -69,6 +69,9 @@ struct cell_key cells_prompt_key(int64_t prompt_id);
 int64_t cell_lacks(const struct cell *cell, int answered_only);
 /* Cells of a kind that fall short. */
 size_t cells_n_thin(const struct cells *cells, enum cell_kind kind, int answered_only);
+/* What they lack, added up. */
+int64_t cells_n_missing(
+    const struct cells *cells, enum cell_kind kind, int answered_only);
 size_t cells_n(const struct cells *cells, enum cell_kind kind);
 
 /* The cell that falls short the most in proportion; NULL where none has a minimum. */

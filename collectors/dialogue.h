@@ -1,7 +1,8 @@
 /* dialogue.h - what a call says: the messages that lead to the answer asked for.
  *
  * A dialogue knows no wire format.  A message of the user is the views that it adds, in
- * order of position, then the text.  A view is a short label and what it shows:
+ * order of position, then the text.  A view is a short label and what it shows
+ * (modality.h):
  *
  *     image  "View side:", the image
  *     video  "View clip, 3 frames, every 0.5 s:", then "At 0 s:" and so on, an image each
@@ -59,6 +60,13 @@ MUST_CHECK enum status dialogue_build(struct store *store, struct frame_cache *c
 
 void dialogue_free(struct dialogue *d); /* NULL is fine; any thread */
 
+/* Put a text (taken; NULL = out of memory), or a frame (one more reference is held), at
+ * the end of a message. */
+MUST_CHECK enum status dialogue_say(
+    struct dialogue_message *m, char *text, struct error *err);
+MUST_CHECK enum status dialogue_show(struct dialogue_message *m, struct frame *frame,
+    int64_t duration_ms, struct error *err);
+
 size_t dialogue_n_images(const struct dialogue *d); /* pictures, frames of videos too */
 int dialogue_is_sound(const struct dialogue_part *part);
 
@@ -71,5 +79,7 @@ MUST_CHECK enum status dialogue_check_accepts(
  * every tile of 512 pixels (gpt-4o-mini); for sound 32 a second begun (Gemini; OpenAI
  * counts 10). */
 int64_t dialogue_max_input_tokens(const struct dialogue *d, int64_t image_tokens);
+/* Bytes of text in it, system prompt included. */
+size_t dialogue_n_text_bytes(const struct dialogue *d);
 
 #endif

@@ -86,6 +86,21 @@ static void sort_findings(struct doctor_result *r)
 
 /* ---- one llm -------------------------------------------------------------------- */
 
+/* ", 60 requests a minute, 3 USD in all": as far as the recipe says so. */
+static void describe_pace(const struct llm *llm, char *out, size_t size)
+{
+    size_t n = 0;
+    *out = '\0';
+    if (llm->rpm > 0)
+        n += (size_t)snprintf(
+            out + n, size - n, ", %lld requests a minute", (long long)llm->rpm);
+    if (llm->tpm > 0)
+        n += (size_t)snprintf(
+            out + n, size - n, ", %lld tokens a minute", (long long)llm->tpm);
+    if (llm->max_usd > 0)
+        snprintf(out + n, size - n, ", %.4g USD in all", llm->max_usd);
+}
+
 static int check_protocol(struct doctor *d, const struct llm *llm)
 {
     struct error why = ERROR_INIT;
@@ -100,16 +115,18 @@ static int check_protocol(struct doctor *d, const struct llm *llm)
         return 0;
     }
     if (p->max_output_tokens(llm) < 0) {
-        doctor_note(d, llm, "limits", DOCTOR_WARNING,
-            "set the protocol's bound, such as max_completion_tokens, among its "
-            "parameters",
+        char advice[120];
+        snprintf(advice, sizeof advice, "set %s among its parameters", p->max_tokens_key);
+        doctor_note(d, llm, "limits", DOCTOR_WARNING, advice,
             "no bound of its answers' length: with a spending cap it is refused");
         return 0;
     }
+    char pace[128];
+    describe_pace(llm, pace, sizeof pace);
     doctor_note(d, llm, "limits", DOCTOR_OK, NULL,
-        "answers of at most %lld tokens, %d at once, %d attempts, %.0f s",
+        "answers of at most %lld tokens, %d at once, %d attempts, %.0f s%s",
         (long long)p->max_output_tokens(llm), llm->slots, llm->max_attempts,
-        llm->timeout_s);
+        llm->timeout_s, pace);
     return 1;
 }
 

@@ -21,7 +21,9 @@
 #include "schema/query.h"
 
 #define CACHE_BYTES (64u << 20)
-#define LONGEST_NAP_NS INT64_C(100000000) /* so that Ctrl-C is seen soon */
+#define LONGEST_NAP_NS INT64_C(100000000)       /* so that Ctrl-C is seen soon */
+#define LONGEST_LOCKED_NS INT64_C(300000000000) /* by another program, the database */
+#define LONGEST_RUN_MS (INT64_C(10) * 365 * 86400 * 1000)
 #define DEFAULT_OUTPUT_TOKENS                                                            \
     32768 /* bound of an answer where no cap asks for a real one */
 
@@ -110,6 +112,19 @@ static void free_jobs(struct job *job)
     }
 }
 
+/* Another program holds the database.  What came stays in memory meanwhile, so there is no
+ * harm in waiting for longer than SQLite does, until the user gives up. */
+static int may_wait_for_database(struct engine *e, const struct error *why)
+{
+    int64_t now = clock_mono_ns();
+    if (!e->locked_ns) {
+        e->locked_ns = now;
+        log_warn("%s (this run tries for %d minutes)", why->msg,
+            (int)(LONGEST_LOCKED_NS / 60 / 1000000000));
+    }
+    return !e->is_aborted && now - e->locked_ns < LONGEST_LOCKED_NS;
+}
+
 /* Close and open attempts in one transaction. */
 static enum status write_down(struct engine *e, struct error *err)
 {
@@ -117,9 +132,14 @@ static enum status write_down(struct engine *e, struct error *err)
     enum status s = e->read ? OK : engine_pick_sender(e, &sender, err);
     if (s != OK || (!e->read && !sender))
         return s;
-    s = store_begin(e->store, err);
-    if (s == OK)
-        s = settle_all(e, err);
+    struct error why = ERROR_INIT;
+    s = store_begin(e->store, &why);
+    if (s == E_LOCKED && may_wait_for_database(e, &why))
+        return OK;
+    if (s != OK)
+        return error_set(err, s, "%s", why.msg);
+    e->locked_ns = 0;
+    s = settle_all(e, err);
     if (s == OK)
         s = engine_pick_sender(e, &sender, err);
     while (s == OK && sender) {
@@ -355,8 +375,8 @@ static enum status report(struct engine *e, struct error *err)
 {
     struct engine_result *r = e->result;
     r->counted_pusd = e->spent_pusd;
-    enum status s = store_int(
-        e->store, 0, &r->known_pusd, err, "SELECT sum(cost_pusd) FROM attempt_cost", "");
+    enum status s = store_int(e->store, 0, &r->known_pusd, err,
+        "SELECT " PUSD_SUM("cost_pusd") " FROM attempt_cost", "");
     if (s)
         return s;
     r->llms = calloc(e->n_lanes ? e->n_lanes : 1, sizeof *r->llms);
@@ -383,6 +403,13 @@ static enum status verdict(const struct engine *e, struct error *err)
             "the answers of %s are not marked as simulated; nothing more was sent and "
             "none was kept as an answer",
             e->o->simulator_url);
+    if (e->marked_url)
+        return error_set(err, E_DATA,
+            "the answers of %s are marked as simulated, but this run asks real servers; "
+            "nothing more was sent and none was kept as an answer: mend the llm's url, "
+            "or "
+            "collect with --simulator into a store of its own",
+            e->marked_url);
     if (c->n_done == c->n_calls)
         return OK;
     if (e->result->interrupted)
@@ -417,6 +444,8 @@ static enum status end_run(struct engine *e, enum status s, struct error *err)
 static int64_t deadline_ns(int64_t until_ms)
 {
     int64_t left_ms = until_ms - clock_wall_ms();
+    if (left_ms > LONGEST_RUN_MS)
+        left_ms = LONGEST_RUN_MS;
     int64_t ns = clock_mono_ns() + (left_ms > 0 ? left_ms : 0) * 1000000;
     return ns > 0 ? ns : 1;
 }
@@ -441,7 +470,7 @@ enum status engine_run(struct store *store, const struct engine_options *o,
     struct error why = ERROR_INIT;
     struct engine e = { .store = store, .o = o, .result = result };
     e.scope = (struct ready_rules) { o->purposes, o->n_purposes, o->retry_failed, o->seed,
-        o->shard, o->n_shards };
+        o->shard, o->n_shards, o->n_llm_ids ? o->llm_ids : NULL, o->n_llm_ids };
     if (o->until_ms)
         e.deadline_ns = deadline_ns(o->until_ms);
     rng_init(&e.rng, o->seed, "collect/jitter", 0);

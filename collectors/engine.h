@@ -21,6 +21,8 @@ enum engine_timing {
 };
 extern const char *const engine_timing_names[2]; /* "loaded", "isolated" */
 
+#define ENGINE_MAX_CHOSEN 64
+
 struct engine_options {
     enum engine_timing timing;
     int fresh_connections;       /* each call over a new connection */
@@ -38,9 +40,11 @@ struct engine_options {
         *interrupted; /* 1: finish what is in flight; 2: give up */
     double grace_s;   /* how long a stopped run waits for what is in flight */
     int64_t until_ms; /* wall clock: what cannot be done by then is not sent; 0 = none */
-    int shard, n_shards;      /* only sessions of this shard, from 1; 0 and 0 = all */
-    double connect_timeout_s; /* for name look-up, connection and TLS */
-    uint64_t seed;            /* of call order and jitter */
+    int shard, n_shards; /* only sessions of this shard, from 1; 0 and 0 = all */
+    int64_t llm_ids[ENGINE_MAX_CHOSEN]; /* only calls of these llms */
+    size_t n_llm_ids;                   /* 0 = of all */
+    double connect_timeout_s;           /* for name look-up, connection and TLS */
+    uint64_t seed;                      /* of call order and jitter */
     unsigned n_workers;
     const struct pace_rules *pace_rules;
     struct progress *progress; /* NULL = nobody watches */
@@ -85,7 +89,8 @@ void engine_result_release(struct engine_result *r);
 /* Run until nothing can be sent any more.  OK: every call in scope has an answer (also
  * when nothing had to be sent).  E_PARTIAL: some have none: failed, blocked, over the
  * cap or the limit, given up.  E_INTERRUPTED.  E_ARG: refused before anything was sent
- * (see preflight.h).  E_DATA: an answer that should be simulated is not.  E_STORE and
+ * (see preflight.h).  E_DATA: an answer that should be simulated is not, or the other way
+ * round.  E_STORE and
  * others: the store failed; what was in flight is closed as unknown by the next run.
  * *result is valid in every case and released by the caller. */
 MUST_CHECK enum status engine_run(struct store *store, const struct engine_options *o,

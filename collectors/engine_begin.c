@@ -20,8 +20,8 @@ static void post(struct job *job)
     pthread_mutex_lock(&e->lock);
     job->next = e->inbox;
     e->inbox = job;
-    pthread_cond_signal(&e->mail);
     pthread_mutex_unlock(&e->lock);
+    pthread_cond_signal(&e->mail); // behind the lock, which the engine wants next
 }
 
 static void render_and_post(void *arg)
@@ -95,6 +95,7 @@ static enum status begin_call(
     job->is_fresh = call->is_fresh || e->o->fresh_connections;
     job->is_isolated = e->o->timing == ENGINE_ISOLATED;
     job->is_simulated = e->o->simulator_url != NULL;
+    job->may_be_marked = e->o->is_rehearsal;
     job->picked_ns = clock_mono_ns();
     int ok = 1;
     if (!call->is_known) // it may have failed in an earlier run

@@ -42,6 +42,9 @@ enum status engine_options_text(
         ok = json_set_int(j, "until_ms", o->until_ms) != NULL;
     if (ok && o->n_shards > 1)
         ok = json_set_int(j, "shard", o->shard) && json_set_int(j, "shards", o->n_shards);
+    struct json *chosen = ok && o->n_llm_ids ? json_set_array(j, "llm_ids") : NULL;
+    for (size_t i = 0; ok && i < o->n_llm_ids; i++)
+        ok = json_add_int(chosen, o->llm_ids[i]) != NULL;
     struct json *purposes = ok && o->purposes ? json_set_array(j, "purposes") : NULL;
     for (size_t i = 0; ok && o->purposes && i < o->n_purposes; i++)
         ok = json_add_text(purposes, o->purposes[i]) != NULL;

@@ -144,10 +144,10 @@ enum status engine_open_attempt(struct engine *e, struct lane *lane, struct erro
         &lane->pace, job->max_input_tokens + job->max_output_tokens, clock_mono_ns());
     job->llm_in_flight = lane->pace.n_in_flight;
     if (job->reserved_pusd > 0) {
-        e->reserved_pusd += job->reserved_pusd;
-        e->spent_pusd += job->reserved_pusd;
-        lane->reserved_pusd += job->reserved_pusd;
-        lane->spent_pusd += job->reserved_pusd;
+        e->reserved_pusd = pusd_add(e->reserved_pusd, job->reserved_pusd);
+        e->spent_pusd = pusd_add(e->spent_pusd, job->reserved_pusd);
+        lane->reserved_pusd = pusd_add(lane->reserved_pusd, job->reserved_pusd);
+        lane->spent_pusd = pusd_add(lane->spent_pusd, job->reserved_pusd);
     }
     lane->figures.n_sent++;
     if (++e->result->n_sent == e->o->limit)

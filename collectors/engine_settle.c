@@ -24,7 +24,8 @@ static enum pace_outcome outcome_of(enum failure failure)
     case FAILURE_STALE:
     case FAILURE_ABORTED:
     case FAILURE_KILLED:
-    case FAILURE_UNMARKED: return PACE_NEUTRAL;
+    case FAILURE_UNMARKED:
+    case FAILURE_MARKED: return PACE_NEUTRAL;
     default: return PACE_ANSWERED;
     }
 }
@@ -52,16 +53,16 @@ static enum status settle_money(
         return s;
     int64_t counted = ledger_counted_pusd(job, cost);
     int64_t reserved = at_least_0(job->reserved_pusd);
-    e->reserved_pusd -= reserved;
-    e->spent_pusd += counted - reserved;
-    lane->reserved_pusd -= reserved;
-    lane->spent_pusd += counted - reserved;
+    e->reserved_pusd = pusd_add(e->reserved_pusd, -reserved);
+    e->spent_pusd = pusd_add(e->spent_pusd, counted - reserved);
+    lane->reserved_pusd = pusd_add(lane->reserved_pusd, -reserved);
+    lane->spent_pusd = pusd_add(lane->spent_pusd, counted - reserved);
     if (counted > reserved && job->reserved_pusd >= 0)
         log_warn("call %lld cost more than was reserved for it: image_tokens of llm %s "
                  "may be too low",
             (long long)job->call_id, job->llm->name);
     if (cost >= 0)
-        lane->figures.cost_pusd += cost;
+        lane->figures.cost_pusd = pusd_add(lane->figures.cost_pusd, cost);
     else if (job->answer.failure == FAILURE_NONE)
         lane->figures.n_cost_unknown++;
     return OK;
@@ -87,16 +88,18 @@ static void count_answer(struct lane *lane, const struct job *job)
 /* On the progress line: also the first llm that is held back by its server. */
 static void show(struct engine *e, int n_done)
 {
-    char note[96], usd[32], held[48] = "";
-    text_usd((double)e->spent_pusd / 1e12, usd, sizeof usd);
+    char note[128], usd[32], open[32], held[48] = "";
+    text_usd((double)(e->spent_pusd - e->reserved_pusd) / 1e12, usd, sizeof usd);
+    text_usd((double)e->reserved_pusd / 1e12, open, sizeof open);
     for (size_t i = 0; i < e->n_lanes && !*held; i++) {
         const struct pace *p = &e->lanes[i].pace;
         if (pace_allowed(p) < p->slots)
             snprintf(held, sizeof held, ", %.20s %d of %d at once", e->lanes[i].llm->name,
                 pace_allowed(p), p->slots);
     }
-    snprintf(note, sizeof note, "%lld failed, %s%s", (long long)e->result->n_failed, usd,
-        held);
+    snprintf(note, sizeof note, "%lld failed, %s%s%s%s%s", (long long)e->result->n_failed,
+        usd, e->reserved_pusd > 0 ? " and up to " : "", e->reserved_pusd > 0 ? open : "",
+        e->reserved_pusd > 0 ? " in flight" : "", held);
     progress_step(e->o->progress, n_done, note);
 }
 
@@ -117,6 +120,12 @@ static void judge_server(struct engine *e, struct lane *lane, const struct job *
     if (failure == FAILURE_UNMARKED && http_status < 500 && http_status != 429) {
         e->is_unmarked = e->is_stopping = 1;
         log_error("%s: %s", lane->url, job->answer.error);
+    }
+    if (failure == FAILURE_MARKED) {
+        if (!e->marked_url)
+            log_error("%s: %s", lane->url, job->answer.error);
+        e->marked_url = lane->url;
+        e->is_stopping = 1;
     }
 }
 
@@ -173,7 +182,7 @@ static int plan_next(struct engine *e, struct lane *lane, const struct job *job)
                      (failure != FAILURE_CONNECT || e->o->max_attempts > 0) &&
                      !(job->is_probe && is_down && max_attempts > 1);
     int n_failed = job->n_failed + is_counted;
-    if (failure == FAILURE_ABORTED)
+    if (failure == FAILURE_ABORTED || failure == FAILURE_MARKED)
         return 0;
     if (failure != FAILURE_UNMARKED && retry_is_final(failure, http_status, headers))
         return 1;
@@ -199,8 +208,8 @@ static int plan_next(struct engine *e, struct lane *lane, const struct job *job)
     return 0;
 }
 
-static enum status settle_failure(
-    struct engine *e, struct lane *lane, const struct job *job, struct error *err)
+static enum status settle_failure(struct engine *e, struct lane *lane,
+    const struct job *job, int *n_done, struct error *err)
 {
     int is_final = 0;
     enum status s = is_same_again(e, job, &is_final, err);
@@ -217,12 +226,12 @@ static enum status settle_failure(
     lane->figures.n_attempts_failed++;
     e->result->n_failed += is_final;
     lane->figures.n_failed += is_final;
-    show(e, is_final);
+    *n_done = is_final;
     return ledger_close(e->store, job, is_final, err);
 }
 
-static enum status settle_answer(
-    struct engine *e, struct lane *lane, const struct job *job, struct error *err)
+static enum status settle_answer(struct engine *e, struct lane *lane,
+    const struct job *job, int *n_done, struct error *err)
 {
     enum status s = ledger_close(e->store, job, 0, err);
     if (s == OK)
@@ -231,7 +240,7 @@ static enum status settle_answer(
         e->lanes[i].head_is_known = 0;
     e->result->n_answered++;
     count_answer(lane, job);
-    show(e, 1);
+    *n_done = 1;
     return s;
 }
 
@@ -257,7 +266,12 @@ enum status engine_settle(struct engine *e, struct job *job, struct error *err)
     if (lane->pace.n_pauses > n_pauses && n_pauses == 0)
         log_warn("llm %s does not answer (%s); it is paused and tried again now and then",
             job->llm->name, job->answer.error);
-    enum status s = failure == FAILURE_NONE ? settle_answer(e, lane, job, err)
-                                            : settle_failure(e, lane, job, err);
-    return s == OK ? settle_money(e, lane, job, err) : s;
+    int n_done = 0;
+    enum status s = failure == FAILURE_NONE ? settle_answer(e, lane, job, &n_done, err)
+                                            : settle_failure(e, lane, job, &n_done, err);
+    if (s == OK)
+        s = settle_money(e, lane, job, err);
+    if (s == OK)
+        show(e, n_done);
+    return s;
 }

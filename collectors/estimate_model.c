@@ -22,27 +22,27 @@ const char *const estimate_basis_names[3] = { "measured", "simulated", "guessed"
 #define GUESSED_CLOUD_S 6.0  /* seconds a call */
 #define GUESSED_LOCAL_S 12.0
 
-/* Means by llm, views shown and whether simulated.  The cost is that of today's
+/* Every answer by llm and whether simulated, real ones first.  The cost is that of today's
  * price row, whatever it was when the call was sent. */
 static const char sql_measured[] =
     "WITH seen AS (SELECT c.llm_id, a.simulated, x.latency_ns / 1e9 AS latency_s,"
     " a.input_tokens AS i, a.cache_read_tokens AS cr, a.cache_write_tokens AS cw,"
-    " a.output_tokens + a.reasoning_tokens AS o,"
+    " a.output_tokens + a.reasoning_tokens AS o, t.position, t.prompt_id, t.session_id,"
     " CASE WHEN c.text IS NULL AND"
     "  coalesce(p.settings ->> '$.history.images', 'keep') = 'keep'"
     "  THEN c.views_context ELSE c.views_added END AS views"
     " FROM answer a JOIN call c USING (call_id) JOIN attempt x USING (attempt_id)"
     " JOIN turn t USING (turn_id) JOIN session e USING (session_id)"
     " LEFT JOIN plan p USING (plan_id))"
-    " SELECT llm_id, simulated, views, count(*), avg(i + cr + cw), avg(o),"
-    " avg(latency_s), avg(usd), avg(usd * usd) FROM (SELECT *,"
-    " (SELECT (i * q.input_pusd + cr * q.cache_read_pusd + cw * q.cache_write_pusd"
-    "   + o * q.output_pusd) / 1e12 FROM price q WHERE q.llm_id = seen.llm_id"
+    " SELECT llm_id, simulated, views, position, prompt_id, session_id, i + cr + cw, o,"
+    " latency_s, (SELECT (i * q.input_pusd + cr * q.cache_read_pusd"
+    "   + cw * q.cache_write_pusd + o * q.output_pusd) / 1e12 FROM price q"
+    "   WHERE q.llm_id = seen.llm_id"
     "   AND q.valid_from_ms <= ?1 AND q.service_tier = 'standard'"
     "   AND q.min_input_tokens <= i + cr + cw"
-    "  ORDER BY q.valid_from_ms DESC, q.min_input_tokens DESC LIMIT 1) AS usd FROM seen)"
+    "  ORDER BY q.valid_from_ms DESC, q.min_input_tokens DESC LIMIT 1) FROM seen"
     " WHERE i IS NOT NULL AND cr IS NOT NULL AND cw IS NOT NULL AND o IS NOT NULL"
-    " GROUP BY llm_id, simulated, views ORDER BY llm_id, simulated, views";
+    " ORDER BY llm_id, simulated";
 
 static size_t find_llm(const struct plan_inputs *in, int64_t llm_id)
 {
@@ -52,32 +52,67 @@ static size_t find_llm(const struct plan_inputs *in, int64_t llm_id)
     return i;
 }
 
-/* Takes the mean over n more answers into another mean. */
-static void add_mean(struct model_mean *to, int64_t n, const struct query *q)
-{
-    double share = (double)n / (double)(to->n + n);
-    to->n += n;
-    to->input_tokens += share * (query_double(q, 4) - to->input_tokens);
-    to->output_tokens += share * (query_double(q, 5) - to->output_tokens);
-    to->usd += share * (query_double(q, 7) - to->usd);
-    to->usd_squared += share * (query_double(q, 8) - to->usd_squared);
-}
-
 /* Real answers come first; simulated ones are used where there is no other. */
-static void add_measured(struct model_llm *m, int images, const struct query *q)
+static enum status add_measured(
+    struct model_llm *m, int images, const struct query *q, struct error *err)
 {
     int simulated = query_int(q, 1) != 0;
     if (m->n && m->basis != (simulated ? BASIS_SIMULATED : BASIS_MEASURED))
-        return;
-    int64_t n = query_int(q, 3);
+        return OK;
     if (images >= MODEL_MAX_IMAGES)
-        return;
+        return OK;
+    if ((size_t)m->n == m->size) {
+        size_t size = m->size ? 2 * m->size : 64;
+        struct model_answer *grown = realloc(m->answers, size * sizeof *grown);
+        if (!grown)
+            return error_nomem(err, size * sizeof *grown);
+        m->answers = grown;
+        m->size = size;
+    }
     m->basis = simulated ? BASIS_SIMULATED : BASIS_MEASURED;
-    add_mean(&m->by_images[images], n, q);
-    double share = (double)n / (double)(m->n + n);
-    m->n += n;
-    m->output_tokens += share * (query_double(q, 5) - m->output_tokens);
-    m->latency_s += share * (query_double(q, 6) - m->latency_s);
+    m->answers[m->n++] = (struct model_answer) { .images = images,
+        .position = query_double(q, 3),
+        .prompt_id = query_int(q, 4),
+        .session_id = query_int(q, 5),
+        .input_tokens = query_double(q, 6),
+        .output_tokens = query_double(q, 7),
+        .usd = query_is_null(q, 9) ? NAN : query_double(q, 9) };
+    m->latency_s += (query_double(q, 8) - m->latency_s) / (double)m->n;
+    return OK;
+}
+
+static void add_to_mean(double *mean, double x, int64_t n)
+{
+    *mean += (x - *mean) / (double)n;
+}
+
+/* Means by number of images, and within these what an earlier turn adds. */
+static void average(struct model_llm *m)
+{
+    double with_input = 0, with_usd = 0;
+    for (int64_t i = 0; i < m->n; i++) {
+        const struct model_answer *a = &m->answers[i];
+        struct model_mean *mean = &m->by_images[a->images];
+        mean->n++;
+        add_to_mean(&mean->input_tokens, a->input_tokens, mean->n);
+        add_to_mean(&mean->output_tokens, a->output_tokens, mean->n);
+        add_to_mean(&mean->usd, a->usd, mean->n);
+        add_to_mean(&mean->position, a->position, mean->n);
+        add_to_mean(&m->output_tokens, a->output_tokens, i + 1);
+        add_to_mean(&m->position, a->position, i + 1);
+    }
+    for (int64_t i = 0; i < m->n; i++) {
+        const struct model_answer *a = &m->answers[i];
+        const struct model_mean *mean = &m->by_images[a->images];
+        double x = a->position - mean->position;
+        m->spread += x * x;
+        with_input += x * (a->input_tokens - mean->input_tokens);
+        with_usd += x * (a->usd - mean->usd);
+    }
+    if (m->spread > 0) {
+        m->input_a_turn = with_input / m->spread;
+        m->usd_a_turn = with_usd / m->spread;
+    }
 }
 
 /* Input tokens of a call without images, and of one image, by least squares over the
@@ -130,9 +165,11 @@ static enum status load_measured(
     query_bind(q, "i", clock_wall_ms());
     while (!(s = query_next(q, err)) && query_has_row(q)) {
         size_t i = find_llm(m->in, query_int(q, 0));
-        if (i < m->in->n_llms)
-            add_measured(&m->llms[i],
-                estimate_n_images(m->in, &m->in->llms[i], (uint32_t)query_int(q, 2)), q);
+        if (i == m->in->n_llms)
+            continue;
+        int images = estimate_n_images(m->in, &m->in->llms[i], (uint32_t)query_int(q, 2));
+        if ((s = add_measured(&m->llms[i], images, q, err)))
+            break;
     }
     query_close(q);
     return s;
@@ -175,6 +212,7 @@ enum status estimate_model_load(struct store *store, const struct plan_inputs *i
                             : error_nomem(err, in->n_llms * sizeof *m->llms);
     for (size_t i = 0; i < in->n_llms && !s; i++) {
         s = load_price(store, in->llms[i].llm_id, &m->llms[i], err);
+        average(&m->llms[i]);
         if (m->llms[i].n)
             fit(&m->llms[i], (double)in->llms[i].image_tokens);
         else
@@ -192,6 +230,8 @@ void estimate_model_free(struct estimate_model *m)
 {
     if (!m)
         return;
+    for (size_t i = 0; m->llms && i < m->in->n_llms; i++)
+        free(m->llms[i].answers);
     free(m->llms);
     free(m);
 }
@@ -214,31 +254,41 @@ static struct estimate_call guess_one(const struct model_llm *m, const struct ll
     return c;
 }
 
+const struct model_mean *model_mean_of(const struct model_llm *m, int n_images)
+{
+    return n_images < MODEL_MAX_IMAGES && m->by_images[n_images].n > 1
+               ? &m->by_images[n_images]
+               : NULL;
+}
+
 struct estimate_call estimate_one(const struct estimate_model *m, size_t llm,
     int n_images, double position, double prompt_bytes)
 {
     const struct model_llm *l = &m->llms[llm];
     if (l->basis == BASIS_GUESSED)
         return guess_one(l, &m->in->llms[llm], n_images, position, prompt_bytes);
-    const struct model_mean *mean =
-        n_images < MODEL_MAX_IMAGES && l->by_images[n_images].n > 1
-            ? &l->by_images[n_images]
-            : NULL;
-    struct estimate_call c;
+    const struct model_mean *mean = model_mean_of(l, n_images);
+    double more = position - (mean ? mean->position : l->position);
+    double input_a_turn = l->input_a_turn, usd_a_turn = l->usd_a_turn;
+    if (l->spread <= 0 && m->in->llms[llm].role != LLM_JUDGE) {
+        // No two turns were compared: an earlier one adds its prompt and an answer.
+        input_a_turn =
+            prompt_bytes / BYTES_A_TOKEN + GUESSED_OUTPUT + 2 * TOKENS_A_MESSAGE;
+        usd_a_turn = input_a_turn * l->input_usd;
+    }
+    struct estimate_call c = { .output_tokens =
+                                   mean ? mean->output_tokens : l->output_tokens };
+    double text = more * input_a_turn;
     if (mean) {
-        double spread = mean->usd_squared - mean->usd * mean->usd;
-        spread = spread > 0 ? spread * (double)mean->n / (double)(mean->n - 1) : 0;
-        c = (struct estimate_call) { .input_tokens = mean->input_tokens,
-            .output_tokens = mean->output_tokens,
-            .usd = mean->usd,
-            .usd_variance = spread / (double)mean->n,
-            .usd_spread = spread };
-        c.usd_low = c.usd_high = c.usd;
+        c.input_tokens = fmax(0, mean->input_tokens + text);
+        c.usd = fmax(0, mean->usd + more * usd_a_turn);
+        double guessed = l->spread > 0 ? 0 : fabs(more * usd_a_turn);
+        c.usd_low = fmax(0, c.usd - guessed);
+        c.usd_high = c.usd + guessed;
         return c;
     }
     // This number of images was not seen: tokens by the fitted line, a wide range.
-    c = (struct estimate_call) { .output_tokens = l->output_tokens };
-    c.input_tokens = l->tokens_of_text + n_images * l->tokens_an_image;
+    c.input_tokens = fmax(0, l->tokens_of_text + n_images * l->tokens_an_image + text);
     c.usd = c.input_tokens * l->input_usd + c.output_tokens * l->output_usd;
     c.usd_low = GUESSED_LOW * c.usd;
     c.usd_high = GUESSED_HIGH * c.usd;

@@ -204,7 +204,7 @@ static enum status look_at_llm(struct fitting *f, const struct llm *llm)
         limits.max_bytes);
     while ((s = query_next(q, f->err)) == OK && query_has_row(q)) {
         int64_t position = query_int(q, POSITION);
-        if (!ready_in_scope(f->run->scope, query_text(q, PURPOSE)) ||
+        if (!ready_in_scope(f->run->scope, query_text(q, PURPOSE), llm->llm_id) ||
             !accepts_sent(llm->accepts, f->views.views, UINT32_C(1) << position))
             continue;
         if (!llm->resizes_images && f->refused.len > ENOUGH_COMPLAINTS) {

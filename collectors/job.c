@@ -36,6 +36,17 @@ void job_free(struct job *job)
     free(job);
 }
 
+/* What the body says beside the dialogue: tools, schemas of answers and other parameters
+ * that a server puts into its prompt.  No server makes more than a token of a byte. */
+static int64_t n_parameter_tokens(const struct job *job)
+{
+    int64_t n = -(int64_t)dialogue_n_text_bytes(job->dialogue);
+    for (size_t i = 0; i < job->body.n_pieces; i++)
+        if (!job->body.pieces[i].frame)
+            n += (int64_t)job->body.pieces[i].len;
+    return n > 0 ? n : 0;
+}
+
 void job_render(struct job *job)
 {
     job->max_input_tokens =
@@ -43,6 +54,8 @@ void job_render(struct job *job)
     job->max_output_tokens = job->protocol->max_output_tokens(job->llm);
     enum status s =
         job->protocol->render(job->llm, job->dialogue, &job->body, &job->failed);
+    if (s == OK)
+        job->max_input_tokens += n_parameter_tokens(job);
     if (s == OK)
         s = payload_pack(buffer_str(&job->body.text), job->body.text.len,
             &job->packed_request, &job->failed);
@@ -123,6 +136,11 @@ static void classify(struct job *job)
         set_failure(job, FAILURE_UNMARKED,
             "the answer does not say that it is simulated (header " SIMULATED_HEADER
             "); is this the address of m4a1 simulate?");
+    if (!job->is_simulated && job->is_marked && !job->may_be_marked)
+        set_failure(job, FAILURE_MARKED,
+            "the answer says that it is simulated (header " SIMULATED_HEADER
+            "), but a real server was to be asked: is the llm's \"url\" that of m4a1 "
+            "simulate?");
 }
 
 void job_read(struct job *job)

@@ -26,7 +26,8 @@ struct job {
     int is_probe; /* sent alone, to see whether a server that was down is back */
     const struct llm *llm;
     const struct protocol *protocol;
-    int is_simulated; /* goes to the simulator: the answer has to be marked */
+    int is_simulated;  /* goes to the simulator: the answer has to be marked */
+    int may_be_marked; /* else a marked answer of a real run is a failure */
 
     /* rendered */
     struct dialogue *dialogue; /* freed once rendered */

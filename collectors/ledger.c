@@ -56,9 +56,11 @@ static int64_t product(int64_t a, int64_t b)
     return a > 0 && b > INT64_MAX / a ? INT64_MAX : a * b;
 }
 
-static int64_t sum(int64_t a, int64_t b)
+int64_t pusd_add(int64_t a, int64_t b)
 {
-    return b > INT64_MAX - a ? INT64_MAX : a + b;
+    if (a == INT64_MAX || b == INT64_MAX || (b > 0 && a > INT64_MAX - b))
+        return INT64_MAX;
+    return b < 0 && a < INT64_MIN - b ? INT64_MIN : a + b;
 }
 
 int64_t price_most_pusd(
@@ -69,8 +71,9 @@ int64_t price_most_pusd(
         input = price->cache_write_pusd;
     if (price->cache_read_pusd > input)
         input = price->cache_read_pusd;
-    return sum(
+    int64_t most = pusd_add(
         product(input, max_input_tokens), product(price->output_pusd, max_output_tokens));
+    return most < PUSD_MAX_RESERVED ? most : PUSD_MAX_RESERVED;
 }
 
 enum status ledger_recover(struct store *store, int64_t *n_closed, struct error *err)
@@ -88,16 +91,16 @@ enum status ledger_recover(struct store *store, int64_t *n_closed, struct error 
 
 enum status ledger_spent(struct store *store, int64_t *out_pusd, struct error *err)
 {
-    return store_int(
-        store, 0, out_pusd, err, "SELECT sum(counted_pusd) FROM attempt_cost", "");
+    return store_int(store, 0, out_pusd, err,
+        "SELECT " PUSD_SUM("counted_pusd") " FROM attempt_cost", "");
 }
 
 enum status ledger_spent_by(
     struct store *store, int64_t llm_id, int64_t *out_pusd, struct error *err)
 {
     return store_int(store, 0, out_pusd, err,
-        "SELECT sum(counted_pusd) FROM attempt_cost x JOIN call c"
-        " ON c.call_id = x.call_id WHERE c.llm_id = ?",
+        "SELECT " PUSD_SUM("counted_pusd") " FROM attempt_cost x JOIN call c"
+                                           " ON c.call_id = x.call_id WHERE c.llm_id = ?",
         "i", llm_id);
 }
 

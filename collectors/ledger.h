@@ -8,6 +8,19 @@
 #include "collectors/job.h"
 #include "schema/store.h"
 
+/* Twice the highest cap that can be given: what reserves so much fits under none. */
+#define PUSD_MAX_RESERVED INT64_C(2000000000000000000)
+
+/* a + b, cut to what 64 bits hold.  INT64_MAX stands for "too much to count" and stays so
+ * whatever is added or taken away: money once lost count of opens no cap again. */
+int64_t pusd_add(int64_t a, int64_t b);
+
+/* A sum of pico-dollars in SQL that fails for no content of a store: SQLite's own sum()
+ * gives up where 64 bits do not hold it. */
+#define PUSD_SUM(x)                                                                      \
+    "(sum(CAST(max(" x ", 0) AS INTEGER) / 1000000) * 1000000"                           \
+    " + sum(CAST(max(" x ", 0) AS INTEGER) % 1000000))"
+
 /* What a call may be billed: pico-dollars a token. */
 struct price {
     int is_known;
@@ -24,7 +37,7 @@ MUST_CHECK enum status ledger_dearest(struct store *store, int64_t llm_id, int64
     int64_t max_input_tokens, struct price *out, struct error *err);
 
 /* The most that a call can cost: its input at the dearest of the input prices, and as
- * many output tokens as it may have.  Cut at INT64_MAX. */
+ * many output tokens as it may have.  Cut at PUSD_MAX_RESERVED. */
 int64_t price_most_pusd(
     const struct price *price, int64_t max_input_tokens, int64_t max_output_tokens);
 

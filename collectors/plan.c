@@ -384,31 +384,57 @@ static enum status count_scenes(struct planner *p, struct error *err)
                    "i", p->plan_id);
 }
 
+/* Which of the sessions 0 to n - 1 are planned; gaps are left by m4a1 plan --undo.  Those
+ * that a fill added are numbered apart, so that sessions.n means the drawn. */
+static enum status load_planned(
+    struct drawing *d, int64_t n, char *is_there, int64_t *n_left, struct error *err)
+{
+    struct planner *p = &d->p;
+    struct query *q;
+    enum status s = query_open(p->store,
+        "SELECT DISTINCT plan_index FROM session JOIN plan USING (plan_id) WHERE seed = ?"
+        " AND (behaviour = 'scripted') = ? AND behaviour <> 'fill'",
+        &q, err);
+    if (s)
+        return s;
+    query_bind(q, "ii", p->seed, (int64_t)(d->script != NULL));
+    *n_left = n;
+    while (!(s = query_next(q, err)) && query_has_row(q)) {
+        int64_t i = query_int(q, 0);
+        p->counts->sessions_before++;
+        if (i < 0 || i >= n)
+            continue;
+        is_there[i] = 1;
+        --*n_left;
+    }
+    query_close(q);
+    return s;
+}
+
 static enum status plan_all(struct drawing *d, struct error *err)
 {
     struct planner *p = &d->p;
     int64_t n = d->script                     ? (int64_t)d->script->n_sessions
                 : d->options->n_sessions >= 0 ? d->options->n_sessions
                                               : p->in.recipe->sessions.n;
-    int64_t first;
-    // Sessions that a fill added are numbered apart, so that sessions.n means the drawn.
-    enum status s = store_int(p->store, -1, &first, err,
-        "SELECT max(plan_index) FROM session JOIN plan USING (plan_id) WHERE seed = ? "
-        "AND (behaviour = 'scripted') = ? AND behaviour <> 'fill'",
-        "ii", p->seed, (int64_t)(d->script != NULL));
-    first++;
-    p->counts->sessions_before = first;
-    for (int64_t i = 0; d->script && i < first && i < n && !s; i++)
-        s = check_planned(d, i, err);
-    if (!s && first < n && d->behaviour->needs_seen)
+    int64_t n_left = 0;
+    char *is_there = calloc((size_t)n + 1, 1);
+    enum status s = is_there ? load_planned(d, n, is_there, &n_left, err)
+                             : error_nomem(err, (size_t)n);
+    for (int64_t i = 0; d->script && i < n && !s; i++)
+        s = is_there[i] ? check_planned(d, i, err) : OK;
+    if (!s && n_left && d->behaviour->needs_seen)
         s = tally_load(p->store, &d->seen, err);
-    if (!s && first < n)
+    if (!s && n_left)
         s = write_run(d, err);
-    progress_total(d->options->progress, n > first ? n - first : 0);
-    for (int64_t i = first; i < n && !s; i++) {
+    progress_total(d->options->progress, n_left);
+    for (int64_t i = 0; i < n && !s; i++) {
+        if (is_there[i])
+            continue;
         s = plan_session(d, i, err);
         progress_step(d->options->progress, 1, NULL);
     }
+    free(is_there);
     return s ? s : count_scenes(p, err);
 }
 

@@ -222,7 +222,8 @@ static enum status write_anchor(
     return s;
 }
 
-/* The same share of each llm, and at least one answer, so that no llm goes unchecked. */
+/* The same share of each llm, and at least one answer, so that no llm goes unchecked; where
+ * nobody asked for that very share, as many as drift needs for a verdict. */
 static enum status add_anchors_of(
     struct adding *a, const struct llm *llm, struct error *err)
 {
@@ -232,6 +233,9 @@ static enum status add_anchors_of(
     if (s || !n)
         return s;
     size_t m = (size_t)ceil(a->anchors * (double)n);
+    size_t least = a->options->anchors < 0 ? PLAN_MIN_ANCHORS : 1;
+    m = m < least ? least : m;
+    m = m < n ? m : n;
     size_t *scratch = calloc(2 * n, sizeof *scratch);
     if (!scratch)
         s = error_nomem(err, 2 * n * sizeof *scratch);

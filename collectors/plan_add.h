@@ -9,10 +9,13 @@
 
 #include "collectors/plan.h"
 
+#define PLAN_MIN_ANCHORS 10 /* of an llm: fewer pairs allow no verdict (export/drift.h) */
+
 struct add_options {
     const char *llm; /* its name; NULL = anchors only */
     int64_t fan_out; /* of its actions a turn, -1 = all; -2 = the recipe's, 0 as all */
-    double anchors;  /* share of old answers asked again; < 0 = the recipe's */
+    double anchors;  /* share of old answers asked again; < 0 = the recipe's share, and at
+                      * least PLAN_MIN_ANCHORS of each llm where it has as many */
     int64_t seed;    /* -1 = the recipe's */
     int dry_run;
     struct plan_estimate *estimate; /* filled where not NULL; released by the caller */

@@ -1,7 +1,8 @@
 /* plan_estimate.h - what planned calls will take: tokens, dollars, hours.
  *
  * Tokens, cost and latency of an llm are the means over its answers in the store, by the
- * number of images in context; today's price is put on the tokens of each of them.  An
+ * number of images in context and the turn; today's price is put on the tokens of each of
+ * them, and the range is that of estimate_spread.h, widened by what failed so far.  An
  * llm without answers is guessed from the lengths of prompts and the recipe's
  * image_tokens, and says so.  docs/planning.md tells the formulas. */
 #ifndef COLLECTORS_PLAN_ESTIMATE_H
@@ -23,8 +24,16 @@ extern const char *const estimate_basis_names[3]; /* "measured", "simulated", ..
 struct estimate_call {
     double input_tokens, output_tokens; /* all classes; reasoning is output */
     double usd, usd_low, usd_high; /* a call: mean, and a range of it where guessed */
-    double usd_variance;           /* of the mean, where measured */
-    double usd_spread;             /* variance from call to call, where measured */
+};
+
+/* What is left to be sent, of this plan and of earlier ones, against a cap. */
+struct estimate_cap {
+    double cap_usd;   /* < 0 = there is none */
+    double spent_usd; /* what counts against it so far */
+    int64_t calls;    /* still open; judgements not counted */
+    double usd;       /* of these */
+    double judge_usd; /* of the judgements that they will need */
+    double usd_high;  /* upper end of both */
 };
 
 struct estimate_llm {
@@ -34,9 +43,12 @@ struct estimate_llm {
     int64_t n_measured; /* answers it rests on */
     int is_priced;      /* 0 = dollars are left out */
     double latency_s;
+    double failing_share; /* of its calls, the most that is likely by those so far */
+    double usd_a_loss;    /* reserved for attempts without an answer, an answered call */
     /* what is planned */
     int64_t calls;
     double input_tokens, output_tokens, usd, usd_low, usd_high, hours;
+    struct estimate_cap cap; /* of its own */
 };
 
 struct plan_estimate {
@@ -48,6 +60,7 @@ struct plan_estimate {
     double usd, usd_low, usd_high; /* the range holds with 95 % (docs/planning.md) */
     double hours;                  /* of the slowest llm, and the judges behind it */
     int n_guessed, n_unpriced, n_simulated; /* llms with calls, of that kind */
+    struct estimate_cap cap;                /* the recipe's */
     struct {
         char what[200];          /* in words */
         int64_t planned, wanted; /* wanted 0 = there is none */

@@ -8,6 +8,7 @@
 
 #include "collectors/estimate_model.h"
 #include "collectors/fill_aim.h"
+#include "collectors/fill_pool.h"
 #include "collectors/fit.h"
 #include "collectors/plan_turns.h"
 #include "m4a1/base/text.h"
@@ -22,13 +23,21 @@ static const char why_few_actions[] = "fewer actions are eligible there";
 static const char why_no_scene[] =
     "no scene suits its prompts, or they are fewer than a session has turns";
 
+struct reason {
+    struct cell_key key;
+    const char *why;
+};
+
 struct filling {
     struct planner p;
     struct cells cells;
     struct estimate_model *model;
     const struct fill_options *options;
     struct fill_result *result;
-    int64_t index, last_call, last_turn;
+    struct fill_pool pool;
+    struct reason *reasons; /* of cells that can get no session */
+    size_t n_reasons;
+    int64_t index, last_call;
     struct rng rng;
 };
 
@@ -59,115 +68,111 @@ static double usd_of(const struct filling *f, size_t llm, uint32_t context,
         estimate_n_images(in, &in->llms[llm], shown), position, PROMPT_BYTES);
 }
 
-/* ---- what a call would fill ---- */
-
-struct touched {
-    struct cell *cell[3]; /* context, action, prompt; NULL = not there */
-};
-
-static struct touched touch(
-    const struct filling *f, const struct plan_turn *t, const struct behaviour_action *a)
-{
-    int64_t llm_id = f->p.in.llms[f->p.in.actor_llm[a->llm]].llm_id;
-    const struct cell_key keys[] = { cells_context_key(t->task_id, (int)t->position,
-                                         llm_id, t->context | a->added),
-        cells_action_key(t->task_id, llm_id, a->added), cells_prompt_key(t->prompt_id) };
-    struct touched touched;
-    for (size_t i = 0; i < COUNT_OF(keys); i++)
-        touched.cell[i] = cells_find(&f->cells, &keys[i]);
-    return touched;
-}
-
-static struct cell *state_of(const struct filling *f, const struct plan_turn *t)
-{
-    struct cell_key key = cells_state_key(t->task_id, t->previous_id, t->context);
-    return cells_find(&f->cells, &key);
-}
-
-static void count_planned(struct touched *touched)
-{
-    for (size_t i = 0; i < COUNT_OF(touched->cell); i++) {
-        if (touched->cell[i])
-            touched->cell[i]->planned++;
-    }
-}
-
-static int fills(const struct touched *touched)
-{
-    for (size_t i = 0; i < COUNT_OF(touched->cell); i++) {
-        if (touched->cell[i] && cell_lacks(touched->cell[i], 0) > 0)
-            return 1;
-    }
-    return 0;
-}
-
 /* ---- fan-out calls in turns that are there ---- */
 
-static int is_asked(const struct filling *f, const struct plan_asked *asked, size_t n,
-    const struct behaviour_action *a)
+static enum status add_call(
+    struct filling *f, uint32_t call, double usd, struct error *err)
 {
-    int64_t llm_id = f->p.in.llms[f->p.in.actor_llm[a->llm]].llm_id;
-    for (size_t i = 0; i < n; i++) {
-        if (asked[i].llm_id == llm_id && asked[i].added == a->added)
-            return 1;
-    }
-    return 0;
+    const struct fill_call *c = &f->pool.calls[call];
+    const struct plan_turn *t = &f->pool.turns[c->turn];
+    const struct behaviour_action action = { .llm = c->actor, .added = c->added };
+    struct session_plan session = plan_turn_session(t);
+    enum status s = plan_write_fan_out(&f->p, &session, t->position, &action, 0, err);
+    f->result->usd += usd;
+    return s ? s : fill_pool_take(&f->pool, call, err);
 }
 
-static enum status fill_turn(
-    struct filling *f, const struct plan_turn *t, struct error *err)
+static double usd_of_call(const struct filling *f, uint32_t call)
 {
-    struct behaviour_action *actions = NULL;
-    struct plan_asked *asked = NULL;
-    size_t n, n_asked = 0;
-    struct session_plan session = plan_turn_session(t);
-    enum status s = behaviour_eligible(
-        f->p.in.actors, f->p.in.n_actors, t->context, t->keep_images, &actions, &n, err);
-    if (s == E_ARG) // nothing is eligible any more: llms were retired since
-        return OK;
-    if (!s)
-        s = plan_turn_asked(f->p.store, t->turn_id, &asked, &n_asked, err);
-    struct cell *state = state_of(f, t);
-    for (size_t i = 0; i < n && !s; i++) {
-        struct touched touched = touch(f, t, &actions[i]);
-        double usd = usd_of(f, f->p.in.actor_llm[actions[i].llm], t->context,
-            actions[i].added, (double)t->position);
-        if (is_asked(f, asked, n_asked, &actions[i]) ||
-            !(fills(&touched) || (state && cell_lacks(state, 0) > 0)))
-            continue;
-        if (!affords(f, f->p.samples, (double)f->p.samples * usd))
+    const struct fill_call *c = &f->pool.calls[call];
+    const struct plan_turn *t = &f->pool.turns[c->turn];
+    return (double)f->p.samples * usd_of(f, f->p.in.actor_llm[c->actor], t->context,
+                                      c->added, (double)t->position);
+}
+
+/* Calls of the pool until the cell lacks none, or there are no more, or no more money. */
+static enum status fill_from_pool(
+    struct filling *f, const struct cell *cell, struct error *err)
+{
+    size_t at = (size_t)(cell - f->cells.cell);
+    enum status s = OK;
+    while (!s && cell_lacks(cell, 0) > 0 && !f->result->budget_reached) {
+        uint32_t call = fill_pool_best(&f->pool, at);
+        if (call == FILL_NONE)
             break;
-        s = plan_write_fan_out(&f->p, &session, t->position, &actions[i], 0, err);
-        f->result->usd += (double)f->p.samples * usd;
-        count_planned(&touched);
-        if (state)
-            state->planned++;
+        double usd = usd_of_call(f, call);
+        if (affords(f, f->p.samples, usd))
+            s = add_call(f, call, usd, err);
     }
-    free(asked);
-    free(actions);
     return s;
 }
 
-/* Turns behind last_turn, in a random order, so that no session is favoured. */
-static enum status fill_turns(struct filling *f, int shuffled, struct error *err)
+/* A cell and what the rest of it takes. */
+struct wanting {
+    struct cell *cell;
+    double price;
+    size_t rank; /* random, so that of equals none is favoured */
+};
+
+static int compare_prices(const void *a, const void *b)
 {
-    struct plan_turn *turns;
-    size_t n;
-    enum status s = plan_turns_load(f->p.store, f->last_turn, &turns, &n, err);
-    size_t *order = s ? NULL : calloc(n + 1, sizeof *order);
-    if (!s && !order)
-        s = error_nomem(err, n * sizeof *order);
-    for (size_t i = 0; i < n && !s; i++) {
-        order[i] = i;
-        if (turns[i].turn_id > f->last_turn)
-            f->last_turn = turns[i].turn_id;
+    const struct wanting *x = a, *y = b;
+    if (x->price != y->price)
+        return x->price < y->price ? -1 : 1;
+    return (x->rank > y->rank) - (x->rank < y->rank);
+}
+
+/* What the missing calls of a cell cost: dollars where these are bounded, else calls. */
+static double price_of(const struct filling *f, const struct cell *cell)
+{
+    uint32_t call = fill_pool_best(&f->pool, (size_t)(cell - f->cells.cell));
+    double lacks = (double)cell_lacks(cell, 0);
+    if (f->options->max_usd < 0 || call == FILL_NONE)
+        return lacks;
+    return lacks * usd_of_call(f, call);
+}
+
+static enum status list_wanting(
+    struct filling *f, struct wanting **out, size_t *n, struct error *err)
+{
+    size_t *rank = calloc(f->cells.n + 1, sizeof *rank);
+    *n = 0;
+    *out = calloc(f->cells.n + 1, sizeof **out);
+    if (!*out || !rank) {
+        free(rank);
+        return error_nomem(err, f->cells.n * sizeof **out);
     }
-    if (!s && shuffled)
-        rng_shuffle(&f->rng, order, n);
+    for (size_t i = 0; i < f->cells.n; i++)
+        rank[i] = i;
+    rng_shuffle(&f->rng, rank, f->cells.n);
+    for (size_t i = 0; i < f->cells.n; i++) {
+        struct cell *cell = &f->cells.cell[i];
+        if (cell_lacks(cell, 0) > 0)
+            (*out)[(*n)++] = (struct wanting) { cell, price_of(f, cell), rank[i] };
+    }
+    qsort(*out, *n, sizeof **out, compare_prices);
+    free(rank);
+    return OK;
+}
+
+/* One cell after the other, the one that takes least first: with a budget some cells are
+ * complete, where calls spread over all would complete none.  Cells that the turns that
+ * are there cannot complete wait for sessions of their own; of states there are none. */
+static enum status complete_cells(struct filling *f, struct error *err)
+{
+    struct wanting *order = NULL;
+    size_t n = 0;
+    enum status s = list_wanting(f, &order, &n, err);
+    for (size_t i = 0; i < n && !s && !f->result->budget_reached; i++) {
+        const struct cell *cell = order[i].cell;
+        int64_t lacks = cell_lacks(cell, 0);
+        if (fill_pool_n(&f->pool, (size_t)(cell - f->cells.cell), lacks) >= lacks)
+            s = fill_from_pool(f, cell, err);
+    }
     for (size_t i = 0; i < n && !s && !f->result->budget_reached; i++)
-        s = fill_turn(f, &turns[order[i]], err);
+        if (order[i].cell->key.kind == CELL_STATE)
+            s = fill_from_pool(f, order[i].cell, err);
     free(order);
-    free(turns);
     return s;
 }
 
@@ -280,10 +285,10 @@ static enum status write_session(struct filling *f, const struct aim *aim,
             .prompt_id = prompt->prompt_id,
             .previous_id = previous_id,
             .context = session->context };
-        struct touched touched = touch(f, &place, a);
-        count_planned(&touched);
+        s = fill_pool_count(&f->pool, &place, a->llm, a->added, err);
         previous_id = f->p.in.llms[f->p.in.actor_llm[a->llm]].llm_id;
-        s = plan_write_turn(&f->p, session, (int64_t)t, err);
+        if (!s)
+            s = plan_write_turn(&f->p, session, (int64_t)t, err);
         if (!s)
             s = plan_write_references(&f->p, session, (int64_t)t, err);
         if (!s)
@@ -331,6 +336,17 @@ static enum status add_session(
     return s;
 }
 
+static enum status note_reason(
+    struct filling *f, const struct cell_key *key, const char *why, struct error *err)
+{
+    struct reason *grown = realloc(f->reasons, (f->n_reasons + 1) * sizeof *grown);
+    if (!grown)
+        return error_nomem(err, (f->n_reasons + 1) * sizeof *grown);
+    f->reasons = grown;
+    grown[f->n_reasons++] = (struct reason) { *key, why };
+    return OK;
+}
+
 static enum status add_gap(
     struct filling *f, const struct cell *cell, const char *why, struct error *err)
 {
@@ -340,8 +356,10 @@ static enum status add_gap(
         return error_nomem(err, (r->n_gaps + 1) * sizeof *grown);
     r->gaps = grown;
     struct fill_gap *gap = &grown[r->n_gaps++];
-    *gap =
-        (struct fill_gap) { .key = cell->key, .lacks = cell_lacks(cell, 0), .why = why };
+    *gap = (struct fill_gap) { .key = cell->key,
+        .lacks = cell_lacks(cell, 0),
+        .share = (double)cell->planned / (double)cell->wanted,
+        .why = why };
     cell_describe(&f->p.in, &cell->key, gap->what, sizeof gap->what);
     return OK;
 }
@@ -350,7 +368,8 @@ static enum status add_gap(
  * views first, since the turn of a cell with few is fanned out to those with more. */
 static int compare_order(const void *a, const void *b)
 {
-    const struct cell *x = *(struct cell *const *)a, *y = *(struct cell *const *)b;
+    const struct cell *x = ((const struct wanting *)a)->cell;
+    const struct cell *y = ((const struct wanting *)b)->cell;
     int n = __builtin_popcount(x->key.views) - __builtin_popcount(y->key.views);
     if (x->key.turn != y->key.turn)
         return x->key.turn > y->key.turn ? -1 : 1;
@@ -359,63 +378,91 @@ static int compare_order(const void *a, const void *b)
 
 static enum status fill_cell(struct filling *f, struct cell *cell, struct error *err)
 {
-    enum status s = OK;
     const char *why = NULL;
-    while (cell_lacks(cell, 0) > 0 && !why && !s) {
+    enum status s = fill_from_pool(f, cell, err);
+    while (cell_lacks(cell, 0) > 0 && !why && !s && !f->result->budget_reached) {
         int64_t lacks = cell_lacks(cell, 0);
-        if (f->result->budget_reached)
-            why = why_budget;
-        else
-            s = add_session(f, &cell->key, &why, err);
+        s = add_session(f, &cell->key, &why, err);
         if (!s && !why && cell_lacks(cell, 0) == lacks)
             why = why_unreachable;
         if (!s && !why)
-            s = fill_turns(f, 0, err);
+            s = fill_pool_add_turns(&f->pool, f->p.store, &f->rng, err);
+        if (!s && !why)
+            s = fill_from_pool(f, cell, err);
     }
-    return !s && why ? add_gap(f, cell, why, err) : s;
+    if (!s && why && why != why_budget)
+        s = note_reason(f, &cell->key, why, err);
+    return s;
 }
 
-/* Cells of one kind, until each is filled or cannot be. */
-static enum status fill_kind(struct filling *f, enum cell_kind kind, struct error *err)
+/* What is left gets sessions, cell by cell.  Where a budget will end it, the cells that
+ * lack least come first; else the order that takes the fewest sessions. */
+static enum status add_sessions(struct filling *f, struct error *err)
 {
+    static const enum cell_kind kinds[] = { CELL_CONTEXT, CELL_ACTION, CELL_PROMPT };
+    int is_bounded = f->options->max_calls >= 0 || f->options->max_usd >= 0;
+    struct wanting *order = NULL;
     size_t n = 0;
-    enum status s = OK;
-    struct cell **order = calloc(f->cells.n + 1, sizeof *order);
-    if (!order)
-        return error_nomem(err, f->cells.n * sizeof *order);
-    for (size_t i = 0; i < f->cells.n; i++) {
-        if (f->cells.cell[i].key.kind == kind)
-            order[n++] = &f->cells.cell[i];
-    }
-    qsort(order, n, sizeof *order, compare_order);
-    for (size_t i = 0; i < n && !s; i++) {
-        s = fill_cell(f, order[i], err);
-        progress_step(f->options->progress, 1, NULL);
-    }
+    enum status s = list_wanting(f, &order, &n, err);
+    if (!s && !is_bounded)
+        qsort(order, n, sizeof *order, compare_order);
+    progress_total(f->options->progress, (int64_t)n);
+    for (size_t k = 0; k < COUNT_OF(kinds) && !s; k++)
+        for (size_t i = 0; i < n && !s && !f->result->budget_reached; i++) {
+            if (order[i].cell->key.kind != kinds[k])
+                continue;
+            s = fill_cell(f, order[i].cell, err);
+            progress_step(f->options->progress, 1, NULL);
+        }
     free(order);
     return s;
 }
 
-/* States get their actions with the turns; what they still lack cannot be had. */
-static enum status report_states(struct filling *f, struct error *err)
+/* ---- the end ---- */
+
+static const char *reason_of(const struct filling *f, const struct cell *cell)
 {
+    for (size_t i = 0; i < f->n_reasons; i++)
+        if (cells_find(&f->cells, &f->reasons[i].key) == cell)
+            return f->reasons[i].why;
+    if (cell->key.kind == CELL_STATE && cell->offered < cell->wanted)
+        return why_few_actions;
+    return f->result->budget_reached ? why_budget : why_unreachable;
+}
+
+/* The thinnest first, as cells_thinnest() has them. */
+static int compare_gaps(const void *a, const void *b)
+{
+    const struct fill_gap *x = a, *y = b;
+    if (x->share != y->share)
+        return x->share < y->share ? -1 : 1;
+    return (x->index > y->index) - (x->index < y->index);
+}
+
+static enum status report_gaps(struct filling *f, struct error *err)
+{
+    struct fill_result *r = f->result;
     enum status s = OK;
     for (size_t i = 0; i < f->cells.n && !s; i++) {
         const struct cell *cell = &f->cells.cell[i];
-        if (cell->key.kind == CELL_STATE && cell_lacks(cell, 0) > 0)
-            s = add_gap(f, cell,
-                cell->offered < cell->wanted ? why_few_actions
-                : f->result->budget_reached  ? why_budget
-                                             : why_unreachable,
-                err);
+        if (cell_lacks(cell, 0) <= 0)
+            continue;
+        s = add_gap(f, cell, reason_of(f, cell), err);
+        if (!s)
+            r->gaps[r->n_gaps - 1].index = i;
     }
+    if (r->n_gaps)
+        qsort(r->gaps, r->n_gaps, sizeof *r->gaps, compare_gaps);
     return s;
 }
 
-static void count_thin(const struct cells *cells, size_t out[N_CELL_KINDS])
+static void count_thin(
+    const struct cells *cells, size_t thin[N_CELL_KINDS], int64_t missing[N_CELL_KINDS])
 {
-    for (int k = 0; k < N_CELL_KINDS; k++)
-        out[k] = cells_n_thin(cells, (enum cell_kind)k, 0);
+    for (int k = 0; k < N_CELL_KINDS; k++) {
+        thin[k] = cells_n_thin(cells, (enum cell_kind)k, 0);
+        missing[k] = cells_n_missing(cells, (enum cell_kind)k, 0);
+    }
 }
 
 static enum status write_run(struct filling *f, struct error *err)
@@ -429,6 +476,17 @@ static enum status write_run(struct filling *f, struct error *err)
     return plan_write_run(&f->p, "fill", j, err);
 }
 
+static enum status load_anew(struct filling *f, struct error *err)
+{
+    fill_pool_release(&f->pool);
+    cells_release(&f->cells);
+    enum status s =
+        cells_load(f->p.store, &f->p.in, &f->p.in.recipe->plan.minima, &f->cells, err);
+    if (!s)
+        s = fill_pool_open(&f->pool, f->p.store, &f->p.in, &f->cells, err);
+    return s ? s : fill_pool_add_turns(&f->pool, f->p.store, &f->rng, err);
+}
+
 static enum status fill_all(struct filling *f, struct error *err)
 {
     enum status s = store_int(f->p.store, FILL_FIRST_INDEX - 1, &f->index, err,
@@ -438,32 +496,25 @@ static enum status fill_all(struct filling *f, struct error *err)
     f->index++;
     rng_init(&f->rng, (uint64_t)f->p.seed, "plan/fill", (uint64_t)f->last_call);
     if (!s)
-        s = cells_load(
-            f->p.store, &f->p.in, &f->p.in.recipe->plan.minima, &f->cells, err);
+        s = load_anew(f, err);
     if (!s)
         s = estimate_model_load(f->p.store, &f->p.in, &f->model, err);
     if (s)
         return s;
-    count_thin(&f->cells, f->result->thin_before);
-    progress_total(f->options->progress, (int64_t)f->cells.n);
+    count_thin(&f->cells, f->result->thin_before, f->result->missing_before);
     s = write_run(f, err);
     if (!s)
-        s = fill_turns(f, 1, err);
-    static const enum cell_kind kinds[] = { CELL_CONTEXT, CELL_ACTION, CELL_PROMPT };
-    for (size_t k = 0; k < COUNT_OF(kinds) && !s; k++)
-        s = fill_kind(f, kinds[k], err);
-    if (!s) {
-        // New sessions came to states of their own, so the cells are counted anew.
-        cells_release(&f->cells);
-        s = cells_load(
-            f->p.store, &f->p.in, &f->p.in.recipe->plan.minima, &f->cells, err);
-        f->last_turn = 0;
-    }
-    if (!s && !f->result->budget_reached)
-        s = fill_turns(f, 1, err);
+        s = complete_cells(f, err);
     if (!s)
-        s = report_states(f, err);
-    count_thin(&f->cells, f->result->thin_after);
+        s = add_sessions(f, err);
+    // New sessions came to states of their own, so the cells are counted anew.
+    if (!s)
+        s = load_anew(f, err);
+    if (!s && !f->result->budget_reached)
+        s = complete_cells(f, err);
+    if (!s)
+        s = report_gaps(f, err);
+    count_thin(&f->cells, f->result->thin_after, f->result->missing_after);
     return s;
 }
 
@@ -493,7 +544,9 @@ enum status plan_fill(struct store *store, const struct fill_options *options,
         s = store_commit(store, err);
     store_rollback(store);
     estimate_model_free(f.model);
+    fill_pool_release(&f.pool);
     cells_release(&f.cells);
+    free(f.reasons);
     planner_release(&f.p);
     if (s)
         fill_result_release(result);

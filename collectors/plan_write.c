@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collectors/bounds.h"
 #include "m4a1/base/clock.h"
 #include "schema/accepts.h"
 #include "schema/identity.h"
@@ -31,9 +32,11 @@ enum status planner_open(struct planner *p, struct store *store,
     counts->instants = (int64_t)p->in.n_scenes;
     for (size_t i = 0; i < p->in.n_scenes; i++)
         counts->scenes += !i || p->in.scenes[i].scene_id != p->in.scenes[i - 1].scene_id;
-    return p->in.n_actors
-               ? OK
-               : error_set(err, E_ARG, "the recipe has no local and no cloud llm");
+    if (!p->in.n_actors)
+        return error_set(err, E_ARG, "the recipe has no local and no cloud llm");
+    s = plan_last_call(store, &p->first_call, err);
+    p->first_call++;
+    return s ? s : bounds_check(store, &p->in, err);
 }
 
 void planner_release(struct planner *p)
@@ -45,6 +48,7 @@ enum status plan_write_run(
     struct planner *p, const char *behaviour, struct json *settings, struct error *err)
 {
     const struct recipe *r = p->in.recipe;
+    int ok = json_set_int(settings, "first_call", p->first_call) != NULL;
     struct json *history = json_set_object(settings, "history");
     json_set_text(history, "images", r->history.keep_images ? "keep" : "drop");
     if (r->history.max_turns < 0)
@@ -53,7 +57,7 @@ enum status plan_write_run(
         json_set_int(history, "max_turns", r->history.max_turns);
     struct buffer text;
     buffer_init(&text, ELIGIBLE_MAX);
-    enum status s = json_size(history) == 2
+    enum status s = ok && json_size(history) == 2
                         ? json_print(settings, JSON_CANONICAL, &text, err)
                         : error_nomem(err, 64);
     if (!s)

@@ -15,6 +15,7 @@ struct planner {
     struct plan_inputs in;
     struct plan_counts *counts;
     int64_t plan_id, seed, samples;
+    int64_t first_call; /* calls of this run are numbered from here */
 };
 
 /* One session while it is being written; also one that is there and gets more calls. */
@@ -33,7 +34,8 @@ struct session_plan {
 /* The block of a session's calls: calls of one block are sent in one random order. */
 int64_t plan_block(int64_t index);
 
-/* Inputs, seed and samples; E_ARG where the store has no actor.  Release either way. */
+/* Inputs, seed and samples; E_ARG where the store has no actor, or an llm that could not be
+ * asked as it is (bounds.h).  Release either way. */
 MUST_CHECK enum status planner_open(struct planner *p, struct store *store,
     const struct plan_options *options, struct plan_counts *counts, struct error *err);
 void planner_release(struct planner *p);

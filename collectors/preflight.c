@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "collectors/bounds.h"
 #include "collectors/ledger.h"
 #include "collectors/llm/protocol.h"
 #include "m4a1/base/buffer.h"
@@ -36,7 +37,7 @@ static enum status find_used(struct store *store, const struct preflight_rules *
     query_bind(q, "i", (int64_t)rules->scope->with_failed);
     while ((s = query_next(q, err)) == OK && query_has_row(q)) {
         size_t i = find_llm(llms, n_llms, query_int(q, 0));
-        if (i < n_llms && ready_in_scope(rules->scope, query_text(q, 1)))
+        if (i < n_llms && ready_in_scope(rules->scope, query_text(q, 1), llms[i].llm_id))
             used[i] = 1;
     }
     query_close(q);
@@ -48,18 +49,8 @@ static void complain(struct buffer *to, const struct llm *llm, const char *what)
     buffer_printf(to, "%s%s: %s", to->len ? "; " : "", llm->name, what);
 }
 
-static void complain_of_length(
-    struct buffer *to, const struct llm *llm, const struct protocol *p)
-{
-    buffer_printf(to,
-        "%s%s: a spending cap needs a bound of the answer's length; set %s in its "
-        "parameters",
-        to->len ? "; " : "", llm->name, p->max_tokens_key);
-}
-
 static enum status check_price(struct store *store, const struct preflight_rules *rules,
-    const struct llm *llm, const struct protocol *p, struct buffer *out,
-    struct error *err)
+    const struct llm *llm, struct buffer *out, struct error *err)
 {
     struct price price;
     enum status s =
@@ -70,9 +61,10 @@ static enum status check_price(struct store *store, const struct preflight_rules
         complain(out, llm,
             "no price is known for today (add it to the recipe and run m4a1 init again,"
             " or use --allow-unpriced)");
-    if ((rules->has_cap || llm->max_usd > 0) && price.output_pusd > 0 &&
-        p->max_output_tokens(llm) < 0)
-        complain_of_length(out, llm, p);
+    const char *key = bounds_missing(llm, rules->has_cap, price.output_pusd);
+    if (key)
+        buffer_printf(
+            out, "%s%s: " BOUNDS_SENTENCE, out->len ? "; " : "", llm->name, key);
     return OK;
 }
 
@@ -96,7 +88,7 @@ static enum status check_llm(struct store *store, const struct preflight_rules *
         if (key_check(&key, &why) != OK)
             complain(out, llm, why.msg);
     }
-    return check_price(store, rules, llm, p, out, err);
+    return check_price(store, rules, llm, out, err);
 }
 
 /* Calls of an llm that bring more of one kind than it takes. */
@@ -155,7 +147,7 @@ static enum status check_views(struct store *store, const struct preflight_rules
         struct accepts_why why;
         if (accepts_action(limits, views, (uint32_t)query_int(q, 0),
                 (uint32_t)query_int(q, 1), 1, &why) ||
-            !ready_in_scope(rules->scope, query_text(q, 2)))
+            !ready_in_scope(rules->scope, query_text(q, 2), llm->llm_id))
             continue;
         struct excess *e = &found[why.kind];
         if (!e->n_calls++)
@@ -191,16 +183,19 @@ static enum status refuse_mixture(
               "go beside them; rehearse in a copy of the store from before"
             : "nothing was sent: the store holds %lld simulated answers, and real ones "
               "do not "
-              "go beside them; collect into a store of its own (m4a1 init, ingest, plan)",
+              "go beside them; go on with --simulator URL, or collect into a store of "
+              "its own "
+              "(m4a1 init, ingest, plan)",
         (long long)n);
 }
 
 enum status preflight(struct store *store, const struct preflight_rules *rules,
     const struct llm *llms, size_t n_llms, int *used, struct error *err)
 {
-    struct buffer out;
+    struct buffer out, fine; /* complaints; names of llms without any */
     struct accepts_store views = { 0 };
     buffer_init(&out, MAX_COMPLAINTS);
+    buffer_init(&fine, MAX_COMPLAINTS);
     memset(used, 0, n_llms * sizeof *used);
     enum status s = refuse_mixture(store, rules, err);
     if (s == OK)
@@ -210,12 +205,17 @@ enum status preflight(struct store *store, const struct preflight_rules *rules,
     for (size_t i = 0; s == OK && i < n_llms; i++) {
         if (!used[i])
             continue;
+        size_t before = out.len;
         s = check_llm(store, rules, &llms[i], &out, err);
         if (s == OK)
             s = check_views(store, rules, &llms[i], views.views, &out, err);
+        if (out.len == before)
+            buffer_printf(&fine, "%s%s", fine.len ? "," : "", llms[i].name);
     }
     if (s == OK && out.len)
-        s = error_set(err, E_ARG, "nothing was sent: %s", buffer_str(&out));
+        s = error_set(err, E_ARG, "nothing was sent: %s%s%s", buffer_str(&out),
+            fine.len ? "; the others are fine: --llm " : "", buffer_str(&fine));
+    buffer_release(&fine);
     accepts_release(&views);
     buffer_release(&out);
     return s;

@@ -23,8 +23,18 @@
     " WHERE t.turn_id = c.turn_id)"
 #define COLUMNS "c.call_id, c.llm_id, c.block, c.identity, c.purpose"
 
-int ready_in_scope(const struct ready_rules *rules, const char *purpose)
+static int has_llm(const struct ready_rules *rules, int64_t llm_id)
 {
+    for (size_t i = 0; rules->llm_ids && i < rules->n_llm_ids; i++)
+        if (rules->llm_ids[i] == llm_id)
+            return 1;
+    return !rules->llm_ids;
+}
+
+int ready_in_scope(const struct ready_rules *rules, const char *purpose, int64_t llm_id)
+{
+    if (!has_llm(rules, llm_id))
+        return 0;
     for (size_t i = 0; rules->purposes && i < rules->n_purposes; i++)
         if (text_equal(rules->purposes[i], purpose))
             return 1;
@@ -49,7 +59,7 @@ static int64_t order_of(uint64_t seed, const char *identity)
 static enum status add(struct store *store, const struct ready_rules *rules,
     const struct query *q, struct error *err)
 {
-    if (!ready_in_scope(rules, query_text(q, 4)))
+    if (!ready_in_scope(rules, query_text(q, 4), query_int(q, 1)))
         return OK;
     return store_run(store, err,
         "INSERT OR IGNORE INTO temp.ready_call (call_id, llm_id, block, hash)"
@@ -200,23 +210,24 @@ enum status ready_count(struct store *store, const struct ready_rules *rules,
     memset(out, 0, sizeof *out);
     struct query *q = NULL;
     enum status s = query_open(store,
-        "SELECT purpose, count(*), sum(done), sum(NOT done AND failed),"
-        " sum(NOT done AND NOT failed AND ready) FROM (SELECT c.purpose AS purpose,"
+        "SELECT purpose, llm_id, count(*), sum(done), sum(NOT done AND failed),"
+        " sum(NOT done AND NOT failed AND ready) FROM (SELECT c.purpose AS purpose, "
+        "c.llm_id AS llm_id,"
         " " IS_ANSWERED("c.call_id") " AS done, " HAS_FAILED " AS failed,"
                                      " (" MAY_BE_ASKED
                                      ") AS ready FROM call c WHERE NOT " IS_LEFT
-                                     ") GROUP BY purpose",
+                                     ") GROUP BY purpose, llm_id",
         &q, err);
     if (s != OK)
         return s;
     query_bind(q, "");
     while ((s = query_next(q, err)) == OK && query_has_row(q)) {
-        if (!ready_in_scope(rules, query_text(q, 0)))
+        if (!ready_in_scope(rules, query_text(q, 0), query_int(q, 1)))
             continue;
-        out->n_calls += query_int(q, 1);
-        out->n_done += query_int(q, 2);
-        out->n_failed += query_int(q, 3);
-        out->n_ready += query_int(q, 4);
+        out->n_calls += query_int(q, 2);
+        out->n_done += query_int(q, 3);
+        out->n_failed += query_int(q, 4);
+        out->n_ready += query_int(q, 5);
     }
     query_close(q);
     out->n_waiting = out->n_calls - out->n_done - out->n_failed - out->n_ready;

@@ -13,9 +13,11 @@
 struct ready_rules {
     const char *const *purposes; /* of call.purpose; NULL = all */
     size_t n_purposes;
-    int with_failed;     /* calls that failed for good are asked again */
-    uint64_t seed;       /* of the order */
-    int shard, n_shards; /* only sessions of this shard, from 1; 0 and 0 = all */
+    int with_failed;        /* calls that failed for good are asked again */
+    uint64_t seed;          /* of the order */
+    int shard, n_shards;    /* only sessions of this shard, from 1; 0 and 0 = all */
+    const int64_t *llm_ids; /* only calls of these llms; NULL = of all */
+    size_t n_llm_ids;
 };
 
 struct ready_call {
@@ -48,6 +50,6 @@ MUST_CHECK enum status ready_count(struct store *store, const struct ready_rules
  * copies of a store that are collected on several machines never ask the same call. */
 int ready_shard_of(const char *session_identity, int n_shards);
 
-int ready_in_scope(const struct ready_rules *rules, const char *purpose);
+int ready_in_scope(const struct ready_rules *rules, const char *purpose, int64_t llm_id);
 
 #endif

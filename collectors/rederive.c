@@ -41,7 +41,8 @@ static const char attempts[] =
     " r.cache_read_tokens, r.cache_write_tokens, r.output_tokens, r.reasoning_tokens,"
     " r.service_tier, r.load_ns, r.server_ns FROM attempt a JOIN call c USING (call_id)"
     " JOIN llm l USING (llm_id) LEFT JOIN response r USING (attempt_id)"
-    " WHERE a.status IN ('ok', 'failed') AND a.error_class IS NOT 'not_simulated'"
+    " WHERE a.status IN ('ok', 'failed') AND coalesce(a.error_class, '') NOT IN"
+    " ('not_simulated', 'simulated')"
     " AND a.error_class IS NOT 'stale_connection' ORDER BY a.attempt_id";
 
 /* What today's program makes of one attempt's bytes. */

@@ -1,21 +1,21 @@
-/* drift.c - pairs by SQL, intervals by resampling. */
+/* drift.c - pairs by SQL, intervals by Student's t. */
 #include "export/drift.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "m4a1/base/random.h"
 #include "m4a1/base/stats.h"
 #include "m4a1/base/text.h"
 #include "schema/query.h"
 
-#define RESAMPLES 2000
-#define TAIL 0.025 /* on each side of a 95 % interval */
+#define ALPHA 0.05 /* of an interval, and of all verdicts of an llm together */
 
 const char *const drift_figure_names[N_DRIFT_FIGURES] = { "score", "refused", "latency_s",
-    "input_tokens", "output_tokens", "cost_usd" };
+    "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens",
+    "cost_usd" };
+const char *const drift_verdict_names[4] = { "", "too few pairs", "no change shown",
+    "changed" };
 
 /* One row an anchor: the newest check of a call.  Figures of its last answer stand beside
  * those of the call's first. */
@@ -26,6 +26,7 @@ const char *const drift_figure_names[N_DRIFT_FIGURES] = { "score", "refused", "l
     "  AND x.scorer = 'refusal' ORDER BY x.score_id DESC LIMIT 1),"                      \
     " (SELECT latency_ns / 1e9 FROM attempt x WHERE x.attempt_id = " r ".attempt_id),"   \
     " " r ".input_tokens + " r ".cache_read_tokens + " r ".cache_write_tokens,"          \
+    " " r ".cache_read_tokens, " r ".cache_write_tokens,"                                \
     " " r ".output_tokens + " r ".reasoning_tokens,"                                     \
     " (SELECT cost_pusd / 1e12 FROM response_cost x WHERE x.response_id = " r            \
     ".response_id),"                                                                     \
@@ -42,7 +43,7 @@ static const char sql_anchors[] =
              "  FROM response WHERE call_id = k.call_id)"
              " WHERE k.purpose = 'check' AND k.sample = (SELECT max(sample) FROM call n"
              "  WHERE n.subject_id = k.subject_id AND n.purpose = 'check')"
-             " ORDER BY l.name, k.identity";
+             " ORDER BY l.llm_id, k.identity";
 
 /* Columns of sql_anchors: those of the first answer, and as many of the second. */
 enum {
@@ -150,20 +151,16 @@ static enum status new_llm(struct drift *drift, const char *name, struct error *
 }
 
 /* All pairs of the last llm are read: compare them, and begin anew. */
-static enum status finish_llm(
-    struct drift *drift, struct pairs *p, uint64_t seed, struct error *err)
+static enum status finish_llm(struct drift *drift, struct pairs *p, struct error *err)
 {
     enum status s = OK;
     if (!drift->n)
         return OK;
     struct drift_llm *l = &drift->llms[drift->n - 1];
-    for (size_t f = 0; f < N_DRIFT_FIGURES && !s; f++) {
-        char stream[160];
-        snprintf(
-            stream, sizeof stream, "drift/%.100s/%s", l->name, drift_figure_names[f]);
-        s = drift_compare(p->first + f * p->size, p->again + f * p->size, p->n, seed,
-            stream, &l->changes[f], err);
-    }
+    for (size_t f = 0; f < N_DRIFT_FIGURES && !s; f++)
+        s = drift_compare(
+            p->first + f * p->size, p->again + f * p->size, p->n, &l->changes[f], err);
+    drift_judge(l->changes, N_DRIFT_FIGURES);
     l->first_ms = p->n ? (int64_t)(p->first_ms / (double)p->n) : 0;
     l->again_ms = p->n ? (int64_t)(p->again_ms / (double)p->n) : 0;
     p->n = 0;
@@ -171,8 +168,7 @@ static enum status finish_llm(
     return s;
 }
 
-enum status drift_load(
-    struct store *store, uint64_t seed, struct drift *out, struct error *err)
+enum status drift_load(struct store *store, struct drift *out, struct error *err)
 {
     *out = (struct drift) { 0 };
     struct query *q;
@@ -185,7 +181,7 @@ enum status drift_load(
     while (!s && !(s = query_next(q, err)) && query_has_row(q)) {
         const char *name = query_text(q, C_LLM);
         if (!out->n || !text_equal(out->llms[out->n - 1].name, name)) {
-            s = finish_llm(out, &pairs, seed, err);
+            s = finish_llm(out, &pairs, err);
             if (!s)
                 s = new_llm(out, name, err);
         }
@@ -200,7 +196,7 @@ enum status drift_load(
             l->n_open++;
     }
     if (!s)
-        s = finish_llm(out, &pairs, seed, err);
+        s = finish_llm(out, &pairs, err);
     query_close(q);
     free(pairs.first);
     free(pairs.again);
@@ -229,39 +225,75 @@ void drift_release(struct drift *drift)
     *drift = (struct drift) { 0 };
 }
 
-enum status drift_compare(const double *first, const double *again, size_t n,
-    uint64_t seed, const char *stream, struct drift_change *out, struct error *err)
+/* ---- figures ---- */
+
+/* The paired t test.  Differences that are all alike leave no room for chance. */
+static void test_difference(struct drift_change *c, double deviation)
 {
-    *out = (struct drift_change) { 0, NAN, NAN, NAN, NAN, NAN, 0 };
-    double *room = calloc(n + RESAMPLES, sizeof *room);
-    if (!room)
-        return error_nomem(err, (n + RESAMPLES) * sizeof *room);
-    double *differences = room, *means = room + n, sum_first = 0, sum_again = 0;
+    double df = (double)c->n - 1;
+    double half = deviation / sqrt((double)c->n);
+    if (half > 0)
+        c->p = stats_student_tails(c->difference / half, df);
+    else
+        c->p = c->difference == 0;
+    half *= stats_student_end(ALPHA, df);
+    c->low = c->difference - half;
+    c->high = c->difference + half;
+}
+
+enum status drift_compare(const double *first, const double *again, size_t n,
+    struct drift_change *out, struct error *err)
+{
+    *out = (struct drift_change) { 0, NAN, NAN, NAN, NAN, NAN, NAN, 1, DRIFT_NONE };
+    double *differences = calloc(n + 1, sizeof *differences);
+    double sum_first = 0, sum_again = 0;
+    if (!differences)
+        return error_nomem(err, n * sizeof *differences);
     for (size_t i = 0; i < n; i++) {
         if (isnan(first[i]) || isnan(again[i]))
             continue;
         differences[out->n++] = again[i] - first[i];
         sum_first += first[i];
         sum_again += again[i];
+        out->is_all_zero &= first[i] == 0 && again[i] == 0;
     }
     if (out->n) {
         out->first = sum_first / (double)out->n;
         out->again = sum_again / (double)out->n;
         out->difference = stats_mean(differences, out->n);
+        if (out->n < DRIFT_MIN_PAIRS)
+            out->verdict = DRIFT_TOO_FEW;
     }
     if (out->n > 1) {
-        struct rng rng;
-        rng_init(&rng, seed, stream, 0);
-        for (size_t b = 0; b < RESAMPLES; b++) {
-            double sum = 0;
-            for (size_t i = 0; i < out->n; i++)
-                sum += differences[rng_below(&rng, out->n)];
-            means[b] = sum / (double)out->n;
-        }
-        out->low = stats_quantile(means, RESAMPLES, TAIL);
-        out->high = stats_quantile(means, RESAMPLES, 1 - TAIL);
-        out->changed = out->low > 0 || out->high < 0;
+        double k = (double)out->n;
+        test_difference(out, stats_deviation(differences, out->n) * sqrt(k / (k - 1)));
     }
-    free(room);
+    free(differences);
     return OK;
+}
+
+static int is_judged(const struct drift_change *c)
+{
+    return c->n >= DRIFT_MIN_PAIRS && !c->is_all_zero;
+}
+
+void drift_judge(struct drift_change *changes, size_t n)
+{
+    size_t n_judged = 0;
+    for (size_t i = 0; i < n; i++) {
+        n_judged += is_judged(&changes[i]) != 0;
+        if (changes[i].n >= DRIFT_MIN_PAIRS)
+            changes[i].verdict = DRIFT_NO_SHOWN;
+    }
+    // The smallest p has to pass alpha / m, the next alpha / (m - 1), until one fails.
+    for (size_t left = n_judged; left > 0; left--) {
+        struct drift_change *least = NULL;
+        for (size_t i = 0; i < n; i++)
+            if (is_judged(&changes[i]) && changes[i].verdict == DRIFT_NO_SHOWN &&
+                (!least || changes[i].p < least->p))
+                least = &changes[i];
+        if (!least || least->p > ALPHA / (double)left)
+            break;
+        least->verdict = DRIFT_CHANGED;
+    }
 }

@@ -275,6 +275,8 @@ static enum status session_identity(struct importer *im, const struct session *s
     enum status s = m4a1_json_session(im->data, session, &j, err);
     if (!s)
         s = identity_of(SESSION_PREFIX, j, identity, err);
+    if (s)
+        error_prefix(err, "session %lld: ", (long long)session->id);
     json_free(j);
     return s;
 }

@@ -97,12 +97,25 @@ static enum status check_keys(
     return OK;
 }
 
+static int is_too_long(const struct json *j)
+{
+    return strlen(json_text(j, "")) > M4A1_JSON_MAX_TEXT;
+}
+
+static enum status too_long(struct reader *r, const char *key, const struct json *j)
+{
+    return fail(r, "%s: expected at most %zu bytes, found text of %zu bytes", key,
+        M4A1_JSON_MAX_TEXT, strlen(json_text(j, "")));
+}
+
 static enum status read_text(struct reader *r, const struct json *object, const char *key,
     int may_be_empty, char **out)
 {
     const struct json *j = json_get(object, key);
     if (!json_is_string(j) || (!may_be_empty && !*json_text(j, "")))
         return expected(r, key, may_be_empty ? "text" : "text that is not empty", j);
+    if (is_too_long(j))
+        return too_long(r, key, j);
     *out = text_copy(json_text(j, ""));
     return *out ? OK : error_nomem(r->err, strlen(json_text(j, "")));
 }
@@ -235,6 +248,8 @@ static enum status read_action(
         return expected(r, "action", "0 (local) or 1 (cloud)", action);
     if (llm && (!json_is_string(llm) || !*json_text(llm, "")))
         return expected(r, "llm", "the name of an llm", llm);
+    if (is_too_long(llm))
+        return too_long(r, "llm", llm);
     it->llm =
         dataset_llm_index(r->data, json_text(llm, cloud ? "cloud" : "local"), (int)cloud);
     return it->llm >= 0 ? OK : error_nomem(r->err, sizeof(struct dataset_llm));
@@ -307,6 +322,8 @@ static enum status read_turn(
     const struct json *task = json_get(j, "task_cat");
     if (!json_is_string(task) || !*json_text(task, ""))
         return expected(r, "task_cat", "text that is not empty", task);
+    if (is_too_long(task))
+        return too_long(r, "task_cat", task);
     turn->task = dataset_task(r->data, json_text(task, ""));
     if (turn->task < 0)
         return error_nomem(r->err, strlen(json_text(task, "")));
@@ -386,6 +403,8 @@ static enum status read_paths(
     for (const struct json *c = json_first(j); c; c = json_next(c)) {
         if (!json_is_string(c) || !*json_text(c, ""))
             return expected(r, "image_paths", "paths that are not empty", c);
+        if (is_too_long(c))
+            return too_long(r, "image_paths", c);
         session->image_paths[i] = text_copy(json_text(c, ""));
         if (!session->image_paths[i++])
             return error_nomem(r->err, strlen(json_text(c, "")));
@@ -409,6 +428,8 @@ static enum status read_session_extras(
     session->censored = json_bool(censored, 0);
     if (scene && !json_is_string(scene))
         return expected(r, "scene", "the name of a scene", scene);
+    if (is_too_long(scene))
+        return too_long(r, "scene", scene);
     session->scene = scene ? text_copy(json_text(scene, ""))
                            : scene_name(session->image_paths, r->data->n_views);
     return session->scene ? OK : error_nomem(r->err, 64);
@@ -419,7 +440,11 @@ static enum status read_id(
 {
     const struct json *id = json_get(j, "id");
     if (!json_is_int(id))
-        return expected(r, "id", "a whole number", id);
+        return expected(r, "id",
+            json_is_number(id) ? "a whole number between -2^53 and 2^53 (others are "
+                                 "rounded by readers of JSON)"
+                               : "a whole number",
+            id);
     session->id = r->id = json_int(id, 0);
     r->has_id = 1;
     return OK;

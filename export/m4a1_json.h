@@ -12,6 +12,7 @@
 #include "m4a1/base/json.h"
 
 #define M4A1_JSON_MAX ((size_t)1 << 30) /* bytes of a file; larger ones are refused */
+#define M4A1_JSON_MAX_TEXT ((size_t)8 << 20) /* bytes of a text, as of an llm's answer */
 
 enum m4a1_json_flags {
     M4A1_JSON_AUTHORS = 1 << 0, /* only the authors' keys: all else is an error */

@@ -2,6 +2,9 @@
  *
  * Sessions of the authors' file get their keys and no other, in their order, so that an
  * imported file comes back equal.  Collected ones get ours behind them. */
+#include <inttypes.h>
+#include <string.h>
+
 #include "export/json_keep.h"
 #include "export/m4a1_json.h"
 
@@ -138,17 +141,47 @@ enum status m4a1_json_session(const struct dataset *data, const struct session *
     return error_nomem(err, sizeof *session);
 }
 
+/* What could not be read again is not written. */
+static enum status check_text(const struct session *session, size_t turn, const char *key,
+    const char *text, struct error *err)
+{
+    size_t n = text ? strlen(text) : 0;
+    return n <= M4A1_JSON_MAX_TEXT
+               ? OK
+               : error_set(err, E_LIMIT,
+                     "session %" PRId64
+                     ", turn %zu: %s: expected at most %zu bytes, found "
+                     "text of %zu bytes; leave the session out with a split",
+                     session->id, turn, key, M4A1_JSON_MAX_TEXT, n);
+}
+
+static enum status check_texts(const struct session *session, struct error *err)
+{
+    enum status s = OK;
+    for (size_t t = 0; t < session->n_turns && !s; t++) {
+        const struct turn *turn = &session->turns[t];
+        s = check_text(session, t, "question", turn->prompt, err);
+        if (!s)
+            s = check_text(session, t, "answer", turn->path.answer, err);
+        for (size_t f = 0; f < turn->n_fan_out && !s; f++)
+            s = check_text(session, t, "fan_out: answer", turn->fan_out[f].answer, err);
+    }
+    return s;
+}
+
 enum status m4a1_json_print(
     const struct dataset *data, struct buffer *out, struct error *err)
 {
     enum status s = OK;
     buffer_add_str(out, "[");
     for (size_t i = 0; i < data->n_sessions && !s; i++) {
-        struct json *j;
+        struct json *j = NULL;
         buffer_add_str(out, i ? ",\n" : "\n");
-        s = m4a1_json_session(data, &data->sessions[i], &j, err);
+        s = check_texts(&data->sessions[i], err);
         if (!s)
-            s = json_print(j, JSON_COMPACT, out, err);
+            s = m4a1_json_session(data, &data->sessions[i], &j, err);
+        if (!s && (s = json_print(j, JSON_COMPACT, out, err)))
+            error_prefix(err, "session %" PRId64 ": ", data->sessions[i].id);
         json_free(j);
     }
     buffer_add_str(out, "\n]\n");

@@ -159,8 +159,12 @@ static enum status llm_update(struct store *store, struct llm *llm, int64_t id, 
         return error_set(err, E_ARG,
             "llm %s: calls are planned for it as it was, so its protocol, endpoint, "
             "model, "
-            "role, parameters and system prompt stay; give the changed one a new name",
-            llm->name);
+            "role, parameters and system prompt stay; give the changed one a new name, "
+            "or, "
+            "where none of its calls was sent, drop them first: m4a1 plan %s --undo "
+            "--llm "
+            "%s",
+            llm->name, store_path(store), llm->name);
     llm->llm_id = id;
     return store_run(store, err,
         "UPDATE llm SET identity = ?, role = ?, protocol = ?, endpoint = ?, model = ?, "

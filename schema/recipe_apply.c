@@ -15,6 +15,7 @@
 #include "schema/recipe_reader.h"
 
 #define NEEDS_MAX (1u << 20)
+#define MAX_SUGGESTED 1000 /* llms among which the nearest name is looked for */
 
 struct applying {
     struct store *store;
@@ -395,6 +396,40 @@ static enum status load_prices(struct store *store, const char *path, struct rec
     return s;
 }
 
+/* A row for an llm that the store has not would price nothing. */
+static enum status check_priced_llm(struct store *store, const char *path,
+    const struct recipe_price *price, struct error *err)
+{
+    struct query *q;
+    const char *names[MAX_SUGGESTED];
+    char *copies[MAX_SUGGESTED];
+    size_t n = 0;
+    int is_there = 0;
+    enum status s = query_open(store, "SELECT name FROM llm ORDER BY llm_id", &q, err);
+    if (s)
+        return s;
+    query_bind(q, "");
+    while (!(s = query_next(q, err)) && query_has_row(q)) {
+        is_there |= text_equal(query_text(q, 0), price->llm);
+        if (n < MAX_SUGGESTED && (copies[n] = text_copy(query_text(q, 0)))) {
+            names[n] = copies[n];
+            n++;
+        }
+    }
+    query_close(q);
+    if (!s && !is_there) {
+        const char *near = text_nearest(price->llm, names, n);
+        s = error_set(err, E_DATA,
+            "%s: a price for the llm \"%s\", which %s does not have%s%s%s; leave the row "
+            "out, or add the llm with m4a1 init",
+            path, price->llm, store_path(store), near ? " (did you mean \"" : "",
+            near ? near : "", near ? "\"?)" : "");
+    }
+    while (n)
+        free(copies[--n]);
+    return s;
+}
+
 enum status recipe_add_prices(struct store *store, const char *path, int64_t *n_added,
     struct buffer *problems, struct error *err)
 {
@@ -408,8 +443,11 @@ enum status recipe_add_prices(struct store *store, const char *path, int64_t *n_
     s = store_begin(store, err);
     if (!s)
         s = store_int(store, 0, &before, err, "SELECT count(*) FROM price", "");
-    for (size_t i = 0; i < recipe->n_prices && !s; i++)
-        s = apply_price(&a, &recipe->prices[i]);
+    for (size_t i = 0; i < recipe->n_prices && !s; i++) {
+        s = check_priced_llm(store, path, &recipe->prices[i], err);
+        if (!s)
+            s = apply_price(&a, &recipe->prices[i]);
+    }
     if (!s)
         s = store_int(store, 0, &after, err, "SELECT count(*) FROM price", "");
     if (!s)

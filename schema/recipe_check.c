@@ -13,7 +13,7 @@
 #define MAX_NAMES 1000 /* tasks, instants and such */
 #define MAX_SESSIONS 10000000
 #define MAX_SIDE_PX 16384
-#define MAX_INT53 ((int64_t)1 << 53)
+#define MAX_INT53 (((int64_t)1 << 53) - 1)
 
 const char *const view_kind_names[N_VIEW_KINDS] = { "image", "video", "text", "audio" };
 

@@ -129,6 +129,19 @@ static enum status write_lock_text(struct store *store, struct error *err)
     return file_write(store->lock_path, text, (size_t)n, err);
 }
 
+/* SQLite keeps its log beside the name that it opens.  Under another name of the same file
+ * what is committed there would be missing, and the file damaged by the next commit. */
+static enum status refuse_two_names(const struct store *store, struct error *err)
+{
+    struct stat st;
+    if (fstat(store->lock_fd, &st) != 0 || st.st_nlink < 2)
+        return OK;
+    return error_set(err, E_ARG,
+        "store %s: the file has %ld names (hard links), and what is written under one of "
+        "them can be lost under another: remove the others, or write to a copy",
+        store->path, (long)st.st_nlink);
+}
+
 static enum status store_lock(struct store *store, struct error *err)
 {
     char *real = realpath(store->path, NULL);
@@ -140,8 +153,9 @@ static enum status store_lock(struct store *store, struct error *err)
     if (store->lock_fd < 0)
         return error_errno(err, "cannot open the store %s", store->path);
     if (flock(store->lock_fd, LOCK_EX | LOCK_NB) == 0) {
-        store->is_locked = 1;
-        return write_lock_text(store, err);
+        enum status s = refuse_two_names(store, err);
+        store->is_locked = s == OK;
+        return s == OK ? write_lock_text(store, err) : s;
     }
     struct buffer holder;
     buffer_init(&holder, LOCK_TEXT_MAX);
@@ -426,6 +440,9 @@ void store_rollback(struct store *store)
 
 enum status store_backup(struct store *store, const char *path, struct error *err)
 {
+    struct stat st;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return error_set(err, E_ARG, "%s is no file: name another for the copy", path);
     char *temporary = text_format("%s.new", path);
     if (!temporary)
         return error_nomem(err, strlen(path) + 5);

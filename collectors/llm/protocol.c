@@ -25,6 +25,7 @@ const char *const failure_names[N_FAILURES] = {
     [FAILURE_REQUEST] = "request",
     [FAILURE_SERVER] = "server",
     [FAILURE_UNMARKED] = "not_simulated",
+    [FAILURE_MARKED] = "simulated",
     [FAILURE_ABORTED] = "aborted",
     [FAILURE_KILLED] = "killed",
 };

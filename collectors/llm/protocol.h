@@ -33,6 +33,7 @@ enum failure {
     FAILURE_REQUEST,    /* any other 4xx */
     FAILURE_SERVER,     /* 5xx, or an error that a server sent inside a 200 */
     FAILURE_UNMARKED, /* sent to a simulator, and the answer is not marked as simulated */
+    FAILURE_MARKED,   /* marked as simulated in a run that asks real servers */
     FAILURE_ABORTED,  /* given up by us, on the second Ctrl-C */
     FAILURE_KILLED,   /* left open by a collector that was killed */
     N_FAILURES

@@ -10,7 +10,7 @@
 #include "collectors/llm/sse.h"
 #include "m4a1/base/text.h"
 
-#define MAX_TOKENS 1000000000 /* no answer has more: such a count is nonsense */
+#define MAX_TOKENS 100000000 /* no answer has more: such a count is nonsense */
 #define MAX_QUOTED 400        /* bytes of a body that an error message quotes */
 #define MAX_ID 200
 #define MAX_USAGE 1000   /* members of a usage object; no provider has a tenth of it */

@@ -1,4 +1,9 @@
-/* transport.c - one thread around curl_multi_poll().
+/* transport.c - one thread around epoll and curl_multi_socket_action().
+ *
+ * A turn of its loop reads all that has come, then lets one upload go on by one buffer, and
+ * begins a request only where no upload could go on.  So an answer never waits behind more
+ * than a buffer of somebody else's request, and of requests that are handed over together
+ * each is sent at once as fast as the network takes it, after the one before.
  *
  * Got wrong elsewhere, so done by hand here (libcurl 7.88.1): CURLINFO_STARTTRANSFER_TIME
  * is off for large uploads, so times come from our callbacks; a body above 1 MiB gets an
@@ -11,13 +16,20 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "collectors/llm/network.h"
 #include "m4a1/base/clock.h"
 #include "m4a1/base/text.h"
 
-#define CURL_BUFFER_BYTES 16384L /* curl's smallest for uploads; keeps handles small */
-#define POLL_MS 1000
+#define MIN_BUFFER 16384L /* curl's smallest for uploads; keeps handles small */
+#define MAX_BUFFER 131072L
+#define MAX_BUFFERS (8L << 20) /* of uploads, all together */
+#define MAX_EVENTS 256
+#define NEVER INT64_MAX
+#define LONGEST_TURN_NS 100000 /* that beginning requests takes */
 
 static const char body_too_large[] = "the answer is larger than 16 MiB, which no answer "
                                      "of an llm is: is the llm's \"url\" "
@@ -35,17 +47,22 @@ struct transfer {
     struct body_place place; /* up to which the body was taken */
     size_t n_left;           /* behind it; 0 = all is taken, and the body may be gone */
     int n_sent;              /* times the request was about to go out */
+    int has_head;            /* the blank line behind the headers came */
     const char *too_large;   /* what was beyond its ceiling, in words; NULL = nothing */
 };
 
 struct transport {
     pthread_t thread;
     CURLM *multi;
+    int epoll, wakeup;
+    long upload_buffer;
     pthread_mutex_t lock;   /* guards the four below */
-    struct exchange **mail; /* handed over, not taken yet */
-    size_t n_mail, mail_size;
+    struct exchange **mail; /* handed over, not taken yet; a ring */
+    size_t first_mail, n_mail, mail_size;
     int abort, quit;
-    struct transfer *under_way; /* the thread's own */
+    /* the thread's own */
+    struct transfer *under_way;
+    int64_t due_ns; /* when curl wants to look at its timers */
 };
 
 /* ---- exchanges ------------------------------------------------------------------ */
@@ -112,7 +129,8 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
     struct transfer *t = arg;
     struct exchange *ex = t->ex;
     size_t len = size * n;
-    if (len >= 5 && !memcmp(line, "HTTP/", 5)) {
+    if (len >= 5 && !memcmp(line, "HTTP/", 5) && !ex->received.len) {
+        t->has_head = 0;
         long status = 0;
         curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
         ex->http_status = (int)status;
@@ -121,6 +139,9 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
         return len;
     }
     ex->last_byte_mono_ns = clock_mono_ns();
+    if (t->has_head) // what comes behind the body is no header: a trailer
+        return len;
+    t->has_head = len <= 2 && line[len - 1] == '\n';
     if (buffer_add(&ex->headers, line, len) != OK)
         t->too_large = headers_too_large;
     return t->too_large ? 0 : len;
@@ -200,7 +221,7 @@ static long to_ms(int64_t ns)
     return ns > 0 ? (long)(ns / 1000000 > 1 ? ns / 1000000 : 1) : 0L;
 }
 
-static void set_options(struct transfer *t)
+static void set_options(struct transfer *t, long upload_buffer)
 {
     CURL *e = t->easy;
     struct exchange *ex = t->ex;
@@ -209,8 +230,8 @@ static void set_options(struct transfer *t)
     curl_easy_setopt(e, CURLOPT_POST, 1L);
     curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)t->n_left);
     curl_easy_setopt(e, CURLOPT_HTTPHEADER, t->headers);
-    curl_easy_setopt(e, CURLOPT_BUFFERSIZE, CURL_BUFFER_BYTES);
-    curl_easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE, CURL_BUFFER_BYTES);
+    curl_easy_setopt(e, CURLOPT_BUFFERSIZE, MIN_BUFFER);
+    curl_easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE, upload_buffer);
     curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, to_ms(ex->timeout_ns));
     curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, to_ms(ex->connect_timeout_ns));
     curl_easy_setopt(e, CURLOPT_ERRORBUFFER, ex->error);
@@ -291,21 +312,22 @@ static void end_transfer(
     ex->done(ex);
 }
 
-static void start_transfer(struct transport *tr, struct exchange *ex)
+/* NULL where it has ended already. */
+static struct transfer *start_transfer(struct transport *tr, struct exchange *ex)
 {
     struct error err = ERROR_INIT;
     struct transfer *t = calloc(1, sizeof *t);
     if (!t) {
         set_end(ex, EXCHANGE_UNREACHED, "no memory for a request");
         ex->done(ex);
-        return;
+        return NULL;
     }
     t->ex = ex;
     t->n_left = ex->body->len;
     t->easy = curl_easy_init();
     enum status s = t->easy ? set_headers(t, &err) : error_nomem(&err, sizeof *t);
     if (s == OK) {
-        set_options(t);
+        set_options(t, tr->upload_buffer);
         if (curl_multi_add_handle(tr->multi, t->easy) != CURLM_OK)
             s = error_set(&err, E_NET, "libcurl took no more requests");
     }
@@ -313,34 +335,44 @@ static void start_transfer(struct transport *tr, struct exchange *ex)
     if (t->next)
         t->next->previous = t;
     tr->under_way = t;
-    if (s != OK)
-        end_transfer(tr, t, EXCHANGE_UNREACHED, err.msg);
+    if (s == OK)
+        return t;
+    end_transfer(tr, t, EXCHANGE_UNREACHED, err.msg);
+    return NULL;
 }
 
 /* ---- the thread ----------------------------------------------------------------- */
 
-static void take_mail(struct transport *tr, int *abort_all, int *quit)
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *of_socket)
 {
-    struct exchange *ex = NULL;
-    do {
-        pthread_mutex_lock(&tr->lock);
-        ex = NULL;
-        if (tr->n_mail) {
-            ex = tr->mail[0];
-            memmove(tr->mail, tr->mail + 1, --tr->n_mail * sizeof *tr->mail);
-        }
-        *abort_all |= tr->abort;
-        tr->abort = 0;
-        *quit = tr->quit;
-        pthread_mutex_unlock(&tr->lock);
-        if (ex)
-            start_transfer(tr, ex);
-    } while (ex);
+    (void)easy;
+    struct transport *tr = arg;
+    struct epoll_event ev = { .data.fd = fd,
+        .events = (what & CURL_POLL_IN ? EPOLLIN : 0u) |
+                  (what & CURL_POLL_OUT ? EPOLLOUT : 0u) };
+    if (what == CURL_POLL_REMOVE) {
+        epoll_ctl(tr->epoll, EPOLL_CTL_DEL, fd, NULL);
+    } else if (of_socket) {
+        epoll_ctl(tr->epoll, EPOLL_CTL_MOD, fd, &ev);
+    } else if (epoll_ctl(tr->epoll, EPOLL_CTL_ADD, fd, &ev) == 0) {
+        curl_multi_assign(tr->multi, fd, tr); // so that it is known the next time
+    }
+    // One that cannot be watched times out; a failure here would end all the others.
+    return 0;
 }
 
-static void take_ended(struct transport *tr)
+static int on_timer(CURLM *multi, long timeout_ms, void *arg)
 {
-    int n_left = 0;
+    (void)multi;
+    struct transport *tr = arg;
+    tr->due_ns = timeout_ms < 0 ? NEVER : clock_mono_ns() + timeout_ms * INT64_C(1000000);
+    return 0;
+}
+
+/* How many there were. */
+static int take_ended(struct transport *tr)
+{
+    int n_left = 0, n = 0;
     CURLMsg *msg = NULL;
     while ((msg = curl_multi_info_read(tr->multi, &n_left))) {
         char *private = NULL;
@@ -357,7 +389,9 @@ static void take_ended(struct transport *tr)
             t->ex->error[0] = '\0';
         network_explain(t->easy, code, t->ex->error, sizeof t->ex->error);
         end_transfer(tr, t, end, why ? why : curl_easy_strerror(code));
+        n++;
     }
+    return n;
 }
 
 /* Everything between two waits happens at one go. */
@@ -368,26 +402,132 @@ static void note_lag(struct transport *tr, int64_t lag_ns)
             t->ex->loop_lag_ns = lag_ns;
 }
 
+/* Reads all that has come, then lets one upload go on; true where there was one. */
+static int move_bytes(struct transport *tr, const struct epoll_event *events, int n)
+{
+    int n_running = 0, writable = -1;
+    for (int i = 0; i < n; i++) {
+        uint64_t count;
+        int fd = events[i].data.fd;
+        if (fd == tr->wakeup)
+            (void)!read(fd, &count, sizeof count);
+        else if (events[i].events & ~(unsigned)EPOLLOUT)
+            curl_multi_socket_action(tr->multi, fd, CURL_CSELECT_IN, &n_running);
+        else if (writable < 0)
+            writable = fd;
+    }
+    if (writable >= 0)
+        curl_multi_socket_action(tr->multi, writable, CURL_CSELECT_OUT, &n_running);
+    return writable >= 0;
+}
+
+static struct exchange *next_mail(struct transport *tr)
+{
+    struct exchange *ex = NULL;
+    pthread_mutex_lock(&tr->lock);
+    if (tr->n_mail) {
+        ex = tr->mail[tr->first_mail];
+        tr->first_mail = (tr->first_mail + 1) % tr->mail_size;
+        tr->n_mail--;
+    }
+    pthread_mutex_unlock(&tr->lock);
+    return ex;
+}
+
+static void abort_all(struct transport *tr)
+{
+    static const char why[] = "given up on request";
+    struct exchange *ex = NULL;
+    while (tr->under_way)
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it takes the transfer out of the list
+        end_transfer(tr, tr->under_way, EXCHANGE_ABORTED, why);
+    while ((ex = next_mail(tr))) {
+        set_end(ex, EXCHANGE_ABORTED, why);
+        ex->done(ex);
+    }
+}
+
+/* What curl wants to do at a certain time. */
+static void look_at_timers(struct transport *tr)
+{
+    int n_running = 0;
+    if (tr->due_ns > clock_mono_ns())
+        return;
+    tr->due_ns = NEVER;
+    curl_multi_socket_action(tr->multi, CURL_SOCKET_TIMEOUT, 0, &n_running);
+}
+
+/* The next exchange, and more as long as they are out at once. */
+static void begin(struct transport *tr)
+{
+    int64_t until_ns = clock_mono_ns() + LONGEST_TURN_NS;
+    struct exchange *ex = NULL;
+    while (clock_mono_ns() < until_ns && (ex = next_mail(tr))) {
+        const struct transfer *t = start_transfer(tr, ex);
+        look_at_timers(tr); // where curl begins it
+        if (t && t->n_left)
+            return;
+    }
+}
+
+/* Does what others ask for.  *has_more: exchanges wait.  False where the thread is to end. */
+static int take_mail(struct transport *tr, int may_begin, int *has_more)
+{
+    if (may_begin)
+        begin(tr);
+    pthread_mutex_lock(&tr->lock);
+    int quit = tr->quit, abort = tr->abort || quit;
+    tr->abort = 0;
+    *has_more = tr->n_mail > 0;
+    pthread_mutex_unlock(&tr->lock);
+    if (abort)
+        abort_all(tr);
+    return !quit;
+}
+
+static int wait_ms(const struct transport *tr)
+{
+    if (tr->due_ns == NEVER)
+        return -1;
+    int64_t left_ns = tr->due_ns - clock_mono_ns();
+    return left_ns > 0 ? (int)((left_ns + 999999) / 1000000) : 0;
+}
+
 static void *run(void *arg)
 {
     struct transport *tr = arg;
-    int64_t woken_ns = clock_mono_ns();
-    for (int quit = 0; !quit;) {
-        int abort_all = 0, n_running = 0;
-        take_mail(tr, &abort_all, &quit);
-        while ((abort_all || quit) && tr->under_way)
-            // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it takes the transfer out of the list
-            end_transfer(tr, tr->under_way, EXCHANGE_ABORTED, "given up on request");
-        if (quit)
-            break;
-        curl_multi_perform(tr->multi, &n_running);
+    struct epoll_event events[MAX_EVENTS];
+    int goes_on = 1, has_more = 0;
+    while (goes_on) {
+        int n = epoll_wait(tr->epoll, events, MAX_EVENTS, has_more ? 0 : wait_ms(tr));
+        int64_t woken_ns = clock_mono_ns();
+        int is_uploading = move_bytes(tr, events, n);
+        goes_on = take_mail(tr, !is_uploading, &has_more);
+        look_at_timers(tr);
         note_lag(tr, clock_mono_ns() - woken_ns);
-        take_ended(tr);
-        note_lag(tr, clock_mono_ns() - woken_ns);
-        curl_multi_poll(tr->multi, NULL, 0, POLL_MS, NULL);
-        woken_ns = clock_mono_ns();
+        if (take_ended(tr))
+            note_lag(tr, clock_mono_ns() - woken_ns);
     }
     return NULL;
+}
+
+static void free_all(struct transport *tr)
+{
+    curl_multi_cleanup(tr->multi); // closes connections, and says so
+    if (tr->epoll >= 0)
+        close(tr->epoll);
+    if (tr->wakeup >= 0)
+        close(tr->wakeup);
+    pthread_mutex_destroy(&tr->lock);
+    free(tr->mail);
+    free(tr);
+    curl_global_cleanup();
+}
+
+static long upload_buffer(unsigned max_idle)
+{
+    long each = MAX_BUFFERS / (long)(max_idle ? max_idle : 1);
+    return each < MIN_BUFFER ? MIN_BUFFER : each > MAX_BUFFER ? MAX_BUFFER : each;
 }
 
 enum status transport_new(unsigned max_idle, struct transport **out, struct error *err)
@@ -396,24 +536,57 @@ enum status transport_new(unsigned max_idle, struct transport **out, struct erro
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         return error_set(err, E_NET, "libcurl could not be started");
     struct transport *tr = calloc(1, sizeof *tr);
-    CURLM *multi = curl_multi_init();
-    if (!tr || !multi)
-        goto fail;
-    tr->multi = multi;
-    curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)(max_idle ? max_idle : 1));
-    curl_multi_setopt(multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
-    pthread_mutex_init(&tr->lock, NULL);
-    if (pthread_create(&tr->thread, NULL, run, tr) != 0) {
-        pthread_mutex_destroy(&tr->lock);
-        goto fail;
+    if (!tr) {
+        curl_global_cleanup();
+        return error_nomem(err, sizeof *tr);
     }
+    pthread_mutex_init(&tr->lock, NULL);
+    tr->upload_buffer = upload_buffer(max_idle);
+    tr->due_ns = NEVER;
+    tr->multi = curl_multi_init();
+    tr->epoll = epoll_create1(EPOLL_CLOEXEC);
+    tr->wakeup = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    struct epoll_event heard = { .events = EPOLLIN, .data.fd = tr->wakeup };
+    if (!tr->multi || tr->epoll < 0 || tr->wakeup < 0 ||
+        epoll_ctl(tr->epoll, EPOLL_CTL_ADD, tr->wakeup, &heard) != 0)
+        goto fail;
+    curl_multi_setopt(tr->multi, CURLMOPT_MAXCONNECTS, (long)(max_idle ? max_idle : 1));
+    curl_multi_setopt(tr->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+    curl_multi_setopt(tr->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    curl_multi_setopt(tr->multi, CURLMOPT_SOCKETDATA, tr);
+    curl_multi_setopt(tr->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+    curl_multi_setopt(tr->multi, CURLMOPT_TIMERDATA, tr);
+    if (pthread_create(&tr->thread, NULL, run, tr) != 0)
+        goto fail;
     *out = tr;
     return OK;
 fail:
-    curl_multi_cleanup(multi);
-    free(tr);
-    curl_global_cleanup();
-    return error_nomem(err, sizeof *tr);
+    free_all(tr);
+    return error_set(err, E_NOMEM,
+        "no memory, no descriptors or no thread left for the connections to servers");
+}
+
+static void wake(struct transport *tr)
+{
+    (void)!write(tr->wakeup, &(uint64_t) { 1 }, sizeof(uint64_t));
+}
+
+/* Room for one more in the ring; the lock is held. */
+static int make_room(struct transport *tr)
+{
+    if (tr->n_mail < tr->mail_size)
+        return 1;
+    size_t size = tr->mail_size ? tr->mail_size * 2 : 32;
+    struct exchange **more = malloc(size * sizeof(struct exchange *));
+    if (!more)
+        return 0;
+    for (size_t i = 0; i < tr->n_mail; i++)
+        more[i] = tr->mail[(tr->first_mail + i) % tr->mail_size];
+    free(tr->mail);
+    tr->mail = more;
+    tr->mail_size = size;
+    tr->first_mail = 0;
+    return 1;
 }
 
 void transport_send(struct transport *tr, struct exchange *ex)
@@ -421,21 +594,12 @@ void transport_send(struct transport *tr, struct exchange *ex)
     buffer_init(&ex->headers, EXCHANGE_MAX_HEADERS);
     buffer_init(&ex->received, EXCHANGE_MAX_BODY);
     pthread_mutex_lock(&tr->lock);
-    int ok = tr->n_mail < tr->mail_size;
-    if (!ok) {
-        size_t size = tr->mail_size ? tr->mail_size * 2 : 32;
-        struct exchange **more = realloc(tr->mail, size * sizeof(struct exchange *));
-        if (more) {
-            tr->mail = more;
-            tr->mail_size = size;
-            ok = 1;
-        }
-    }
+    int ok = make_room(tr);
     if (ok)
-        tr->mail[tr->n_mail++] = ex;
+        tr->mail[(tr->first_mail + tr->n_mail++) % tr->mail_size] = ex;
     pthread_mutex_unlock(&tr->lock);
     if (ok) {
-        curl_multi_wakeup(tr->multi);
+        wake(tr);
         return;
     }
     set_end(ex, EXCHANGE_UNREACHED, "no memory for a request");
@@ -447,7 +611,7 @@ void transport_abort(struct transport *tr)
     pthread_mutex_lock(&tr->lock);
     tr->abort = 1;
     pthread_mutex_unlock(&tr->lock);
-    curl_multi_wakeup(tr->multi);
+    wake(tr);
 }
 
 void transport_free(struct transport *tr)
@@ -457,11 +621,7 @@ void transport_free(struct transport *tr)
     pthread_mutex_lock(&tr->lock);
     tr->quit = 1;
     pthread_mutex_unlock(&tr->lock);
-    curl_multi_wakeup(tr->multi);
+    wake(tr);
     pthread_join(tr->thread, NULL);
-    curl_multi_cleanup(tr->multi);
-    pthread_mutex_destroy(&tr->lock);
-    free(tr->mail);
-    free(tr);
-    curl_global_cleanup();
+    free_all(tr);
 }

@@ -52,7 +52,7 @@ static enum status write_all(int fd, const char *data, size_t len)
         data += n;
         len -= (size_t)n;
     }
-    return fsync(fd) == 0 ? OK : E_IO;
+    return OK;
 }
 
 /* A rename is on disk once its folder is. */
@@ -85,8 +85,29 @@ static enum status refuse_database(const char *path, struct error *err)
                : OK;
 }
 
+/* A device or a pipe: there is nothing to put in place of it. */
+static int is_special(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
+static enum status write_special(
+    const char *path, const void *data, size_t len, struct error *err)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    enum status s = fd < 0 || write_all(fd, data, len) != OK
+                        ? error_errno(err, "cannot write %s", path)
+                        : OK;
+    if (fd >= 0)
+        close(fd);
+    return s;
+}
+
 enum status file_write(const char *path, const void *data, size_t len, struct error *err)
 {
+    if (is_special(path))
+        return write_special(path, data, len, err);
     enum status s = refuse_database(path, err);
     if (s)
         return s;
@@ -99,8 +120,7 @@ enum status file_write(const char *path, const void *data, size_t len, struct er
         s = error_errno(err, "cannot create a file beside %s", path);
         goto out;
     }
-    s = write_all(fd, data, len);
-    if (s)
+    if (write_all(fd, data, len) != OK || fsync(fd) != 0)
         s = error_errno(err, "cannot write %s", path);
     if (close(fd) != 0 && !s)
         s = error_errno(err, "cannot close %s", path);

@@ -13,7 +13,7 @@
 MUST_CHECK enum status file_read(const char *path, struct buffer *out, struct error *err);
 
 /* Write len bytes to path as a whole; mode 0644 under the umask.  A database that stands
- * there is never replaced: E_ARG. */
+ * there is never replaced: E_ARG.  A device or a pipe is written to. */
 MUST_CHECK enum status file_write(
     const char *path, const void *data, size_t len, struct error *err);
 

@@ -15,7 +15,7 @@
 #include "m4a1/base/json_text.h"
 #include "m4a1/base/text.h"
 
-#define INT_EXACT 9007199254740992.0 /* 2^53: whole numbers are exact up to here */
+#define INT_EXACT 9007199254740992.0 /* 2^53, which may stand for a rounded 2^53 + 1 */
 
 static cJSON *item(const struct json *j)
 {
@@ -221,7 +221,7 @@ int json_is_object(const struct json *j)
 int json_is_int(const struct json *j)
 {
     double x = json_number(j, NAN);
-    return fabs(x) <= INT_EXACT && x == floor(x);
+    return fabs(x) < INT_EXACT && x == floor(x);
 }
 
 const struct json *json_get(const struct json *object, const char *key)

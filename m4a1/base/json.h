@@ -51,7 +51,8 @@ int json_is_number(const struct json *j);
 int json_is_string(const struct json *j);
 int json_is_array(const struct json *j);
 int json_is_object(const struct json *j);
-int json_is_int(const struct json *j); /* a whole number within +-2^53 */
+int json_is_int(
+    const struct json *j); /* a whole number between -2^53 and 2^53, so exact */
 
 const struct json *json_get(const struct json *object, const char *key);
 size_t json_size(const struct json *array_or_object); /* 0 for all else */

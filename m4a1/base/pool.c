@@ -89,8 +89,8 @@ enum status pool_submit(struct pool *pool, pool_job *run, void *arg, struct erro
     *pool->tail = job;
     pool->tail = &job->next;
     pool->n_open++;
-    pthread_cond_signal(&pool->work);
     pthread_mutex_unlock(&pool->lock);
+    pthread_cond_signal(&pool->work); // behind the lock, which the one who wakes wants
     return OK;
 }
 

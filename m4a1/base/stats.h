@@ -12,4 +12,11 @@ double stats_deviation(
  * type 7, as numpy and R default to); x is sorted in place.  NAN for n = 0. */
 double stats_quantile(double *x, size_t n, double q);
 
+/* Student's t with df > 0 degrees of freedom: how likely a value is that lies further from
+ * 0 than t on either side, in [0, 1]; and the t that is passed with probability p in (0, 1)
+ * on either side (p = 0.05: the end of a 95 % interval).  By the continued fraction of the
+ * incomplete beta function (Press et al., "Numerical Recipes", section 6.4). */
+double stats_student_tails(double t, double df);
+double stats_student_end(double p, double df);
+
 #endif

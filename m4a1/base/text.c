@@ -173,7 +173,13 @@ const char *text_duration(double seconds, char *buf, size_t size)
 
 const char *text_usd(double usd, char *buf, size_t size)
 {
-    snprintf(buf, size, fabs(usd) >= 10 || usd == 0 ? "$%.2f" : "$%.4f", usd);
+    double x = fabs(usd);
+    snprintf(buf, size,
+        x >= 10 || usd == 0 ? "$%.2f"
+        : x >= 0.00005      ? "$%.4f"
+        : x >= 0.0000005    ? "$%.6f" // what is not nothing does not look so
+                            : "$%.1e",
+        usd);
     return buf;
 }
 
@@ -185,4 +191,9 @@ const char *text_double(double x, char buf[32])
             break;
     }
     return buf;
+}
+
+const char *text_s(int64_t n)
+{
+    return n == 1 ? "" : "s";
 }

@@ -37,6 +37,9 @@ const char *text_bytes(double n_bytes, char *buf, size_t size);
 const char *text_duration(double seconds, char *buf, size_t size);
 const char *text_usd(double usd, char *buf, size_t size);
 
+/* The ending of a regular noun behind a count: "" for 1, else "s". */
+const char *text_s(int64_t n);
+
 /* The shortest form of a finite double that reads back bit-equal (at most 17 digits).
  * buf holds at least 32 bytes; returned. */
 const char *text_double(double x, char buf[32]);

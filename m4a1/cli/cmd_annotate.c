@@ -11,6 +11,7 @@
 
 static const struct cli_option options[] = {
     COLLECTING_OPTIONS,
+    { "limit", "N", "stop after N attempts" },
     { "json", NULL, "the summary as JSON" },
     { NULL, NULL, NULL },
 };
@@ -31,7 +32,11 @@ static enum status judge(struct cli *cli, struct store *store,
     const struct ratio_terms terms = { recipe->annotate.judge_template,
         recipe->annotate.judge_sees_views };
     struct engine_options *o = &a->engine;
+    int64_t limit = -1;
     enum status s = collecting_options(cli, store, o, err), asked = OK;
+    if (!s)
+        s = cli_int(cli, "limit", -1, 1, INT64_MAX, &limit, err);
+    o->limit = limit;
     o->purposes = purposes;
     o->n_purposes = COUNT_OF(purposes);
     for (int round = 0; round < ROUNDS && !s && asked != E_INTERRUPTED; round++) {
@@ -44,6 +49,10 @@ static enum status judge(struct cli *cli, struct store *store,
         if (asked && asked != E_PARTIAL && asked != E_INTERRUPTED)
             return asked;
         s = ratio_score(store, &a->ratio, err);
+        if (a->runs[round].limit_reached)
+            break;
+        if (limit > 0)
+            o->limit = limit -= a->runs[round].n_sent;
     }
     return s ? s : asked;
 }
@@ -119,6 +128,7 @@ const struct verb verb_annotate = {
         "kept with what was sent and said. A reply that cannot be read is asked for "
         "once\n"
         "more; then the answer stays unscored, with the reason, and never becomes 0.\n\n"
+        "  m4a1 annotate study.m4a1 --limit 20             a first look at the judge\n"
         "  m4a1 annotate study.m4a1 --max-usd 5\n"
         "  m4a1 annotate study.m4a1 --simulator http://127.0.0.1:8089\n",
     .options = options,

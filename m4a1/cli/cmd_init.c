@@ -4,15 +4,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "collectors/llm/protocol.h"
 #include "m4a1/base/files.h"
 #include "m4a1/base/text.h"
 #include "m4a1/cli/cli.h"
+#include "m4a1/cli/recipe_mistakes.h"
 #include "schema/query.h"
 #include "schema/recipe.h"
 
 #define PROBLEMS_MAX ((size_t)1 << 20)
-#define RECIPE_FILE_MAX ((size_t)64 << 20)
 
 static const struct cli_option options[] = {
     { "recipe", "FILE", "what to collect (default: m4a1, which is built in)" },
@@ -222,10 +221,12 @@ static enum status print_left_over(struct store *store, struct error *err)
         "GROUP BY llm_id",
         &q, err);
     while (!s && !(s = query_next(q, err)) && query_has_row(q))
-        printf(
-            "llm %s is retired, but %lld calls are planned for it: collect still makes "
-            "them.\n",
-            query_text(q, 0), (long long)query_int(q, 1));
+        printf("llm %s is retired, but %lld call%s of it %s still to be made, and "
+               "collect makes "
+               "them\n(m4a1 plan STORE --undo --llm %s drops those that were never "
+               "attempted).\n",
+            query_text(q, 0), (long long)query_int(q, 1), text_s(query_int(q, 1)),
+            query_int(q, 1) == 1 ? "is" : "are", query_text(q, 0));
     query_close(q);
     return s;
 }
@@ -257,63 +258,13 @@ static enum status tell(const struct cli *cli, struct store *store,
 
 /* ---- the recipe ---- */
 
-/* Where in an llm the protocol's complaint is about; owned by the caller. */
-static char *place_of(const struct protocol *p, const struct llm *llm)
-{
-    const char *bound = protocol_wrong_bound(llm);
-    if (!p)
-        return text_format("llms.%s.protocol", llm->name);
-    if (protocol_check_options(p, llm, NULL))
-        return text_format("llms.%s.options", llm->name);
-    return text_format(
-        "llms.%s.parameters%s%s", llm->name, bound ? "." : "", bound ? bound : "");
-}
-
-/* The loader takes any word for a protocol; here the protocols are known. */
-static enum status check_protocols(
-    const struct recipe *recipe, struct buffer *problems, struct error *err)
-{
-    struct buffer file;
-    struct error why = ERROR_INIT;
-    size_t n = 0;
-    buffer_init(&file, RECIPE_FILE_MAX);
-    if (!file_exists(recipe->path) || file_read(recipe->path, &file, NULL))
-        buffer_clear(&file);
-    for (size_t i = 0; i < recipe->n_llms; i++) {
-        const struct llm *llm = &recipe->llms[i];
-        const struct protocol *p = protocol_find(llm->protocol);
-        if (p && !protocol_check(p, llm, &why))
-            continue;
-        char *path = place_of(p, llm);
-        if (!path) {
-            buffer_release(&file);
-            return error_nomem(err, 64);
-        }
-        int line = json_line(
-            buffer_str(&file), file.len, JSON_COMMENTS | JSON_UNIQUE_KEYS, path);
-        n++;
-        buffer_printf(problems, "%s:%d: %s: ", recipe->path, line, path);
-        if (p)
-            buffer_printf(problems, "%s\n", why.msg);
-        else
-            buffer_printf(problems, "expected a protocol (%s), found \"%s\"\n",
-                protocol_names(), llm->protocol);
-        free(path);
-    }
-    buffer_release(&file);
-    return n ? error_set(err, E_DATA,
-                   "recipe %s has %zu mistake%s; mend them and try again", recipe->path,
-                   n, n == 1 ? "" : "s")
-             : OK;
-}
-
 static enum status load(const char *path, struct recipe **out, struct error *err)
 {
     struct buffer problems;
     buffer_init(&problems, PROBLEMS_MAX);
     enum status s = recipe_load(path, out, &problems, err);
     if (!s)
-        s = check_protocols(*out, &problems, err);
+        s = recipe_mistakes(*out, &problems, err);
     if (s == E_DATA)
         fputs(buffer_str(&problems), stderr);
     if (s) {

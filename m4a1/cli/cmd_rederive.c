@@ -37,7 +37,7 @@ static enum status read_costs(struct store *store, struct costs *out, struct err
 {
     struct query *q = NULL;
     enum status s = query_open(store,
-        "SELECT coalesce(sum(cost_pusd), 0) / 1e12, coalesce(sum(cost_pusd IS NULL), 0)"
+        "SELECT total(cost_pusd / 1e12), coalesce(sum(cost_pusd IS NULL), 0)"
         " FROM response_cost WHERE attempt_id IS NOT NULL",
         &q, err);
     if (s)

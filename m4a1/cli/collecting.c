@@ -2,10 +2,12 @@
 #include "m4a1/cli/collecting.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "m4a1/base/clock.h"
 #include "m4a1/base/text.h"
 #include "m4a1/cli/timespan.h"
+#include "schema/llm.h"
 #include "schema/query.h"
 #include "schema/recipe.h"
 
@@ -136,7 +138,9 @@ static void print_remarks(const struct engine_result *r, const struct engine_opt
             "them again.\n",
             (long long)r->counts.n_failed, path);
     if (r->counts.n_ready && !r->cap_reached)
-        printf("Run m4a1 %s %s again to go on.\n", verb, path);
+        printf("Run m4a1 %s %s%s%s again to go on.\n", verb, path,
+            o->simulator_url ? " --simulator " : "",
+            o->simulator_url ? o->simulator_url : "");
 }
 
 /* "cost $1.54, and up to $0.81 for requests whose cost is not known" */
@@ -223,6 +227,32 @@ static enum status read_deadline(
     return OK;
 }
 
+/* "--llm a,b": the llms' ids. */
+static enum status read_llms(
+    struct cli *cli, struct store *store, struct engine_options *o, struct error *err)
+{
+    const char *names = cli_value(cli, "llm");
+    struct llm *llms = NULL;
+    size_t n_llms = 0;
+    enum status s = names ? llm_load_all(store, 1, &llms, &n_llms, err) : OK;
+    for (const char *name = names; !s && name;) {
+        size_t len = strcspn(name, ","), i = 0;
+        while (i < n_llms &&
+               (strlen(llms[i].name) != len || strncmp(llms[i].name, name, len) != 0))
+            i++;
+        if (i == n_llms)
+            s = cli_usage(
+                cli, err, "--llm: the store has no llm \"%.*s\"", (int)len, name);
+        else if (o->n_llm_ids == ENGINE_MAX_CHOSEN)
+            s = cli_usage(cli, err, "--llm takes at most %d names", ENGINE_MAX_CHOSEN);
+        else
+            o->llm_ids[o->n_llm_ids++] = llms[i].llm_id;
+        name = name[len] ? name + len + 1 : NULL;
+    }
+    llm_free_all(llms, n_llms);
+    return s;
+}
+
 enum status collecting_options(
     struct cli *cli, struct store *store, struct engine_options *o, struct error *err)
 {
@@ -240,6 +270,8 @@ enum status collecting_options(
         s = cli_double(cli, "grace", o->grace_s, 0, 86400, &grace_s, err);
     if (!s)
         s = read_deadline(cli, o, err);
+    if (!s)
+        s = read_llms(cli, store, o, err);
     if (s)
         return s;
     o->grace_s = grace_s;

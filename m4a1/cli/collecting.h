@@ -19,6 +19,8 @@
         { "grace", "S",                                                                  \
             "after Ctrl-C, SIGTERM or the deadline, wait S seconds for calls in flight " \
             "(default: 60)" },                                                           \
+        { "llm", "NAMES",                                                                \
+            "only calls of these llms, separated by commas (default: all)" },            \
         { "retry-failed", NULL, "ask calls again that failed for good" },                \
         { "allow-unpriced", NULL, "also ask llms without a price; they count nothing" }, \
     {                                                                                    \

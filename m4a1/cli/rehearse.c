@@ -299,6 +299,9 @@ static void print_people(const struct rehearsal *r, const struct engine_result *
                 "%s was left alone before its calls were done.\n", result->llms[i].name);
     if (r->keep)
         printf("The copy is kept: m4a1 status %s\n", r->keep);
+    printf(
+        "Judgements are not in it, since they are planned behind the answers: m4a1 plan "
+        "--dry-run\nreckons with them.\n");
     printf("Latencies and lengths are made up (docs/simulator.md); m4a1 plan --dry-run\n"
            "reckons with what was measured.\n");
 }

@@ -24,6 +24,7 @@
 
 struct sent {
     int64_t llm_id, number;
+    int is_simulated; /* its answer is */
     char sha256[HASH_HEX];
     struct buffer stored;
 };
@@ -33,8 +34,9 @@ static enum status read_sent(struct store *store, int64_t call_id, int64_t numbe
 {
     struct query *q = NULL;
     enum status s = query_open(store,
-        "SELECT c.llm_id, a.number, a.request_sha256, a.request FROM attempt a JOIN call "
-        "c"
+        "SELECT c.llm_id, a.number, a.request_sha256, a.request, EXISTS (SELECT 1 FROM"
+        " response r WHERE r.attempt_id = a.attempt_id AND r.simulated)"
+        " FROM attempt a JOIN call c"
         " USING (call_id) WHERE call_id = ?1 AND number = CASE ?2 WHEN 0 THEN"
         " (SELECT max(number) FROM attempt WHERE call_id = ?1) ELSE ?2 END",
         &q, err);
@@ -51,6 +53,7 @@ static enum status read_sent(struct store *store, int64_t call_id, int64_t numbe
         const void *packed = query_bytes(q, 3, &len);
         out->llm_id = query_int(q, 0);
         out->number = query_int(q, 1);
+        out->is_simulated = query_int(q, 4) != 0;
         snprintf(out->sha256, sizeof out->sha256, "%s", query_text(q, 2));
         s = payload_unpack(packed, len, &out->stored, err);
     }
@@ -157,8 +160,18 @@ static void print_lines(const char *lines, int with_variables)
     }
 }
 
-static enum status print_command(
-    const struct llm *llm, const struct buffer *body, struct error *err)
+/* curl signs by itself; a token of temporary keys goes beside. */
+static void print_signature(const struct key_use *key)
+{
+    const struct key_variable *v = key->variables;
+    printf(" \\\n    --aws-sigv4 \"aws:amz:%s:bedrock\" -u \"$%s:$%s\"", key->scope,
+        v[0].env, v[1].env);
+    for (size_t i = 2; i < key->n_variables; i++)
+        printf(" \\\n    ${%s:+-H \"x-amz-security-token: $%s\"}", v[i].env, v[i].env);
+}
+
+static enum status print_command(const struct llm *llm, const struct sent *sent,
+    const struct buffer *body, struct error *err)
 {
     const struct protocol *p = protocol_find(llm->protocol);
     if (!p || !llm->url)
@@ -169,14 +182,20 @@ static enum status print_command(
     struct key_use key = protocol_key(p, llm);
     struct buffer lines;
     buffer_init(&lines, MAX_BODY);
-    key_lines_shown(&key, &lines);
+    if (key.way != KEY_SIGNED)
+        key_lines_shown(&key, &lines);
     enum status s = url && headers ? OK : error_nomem(err, 1);
     if (!s) {
+        if (sent->is_simulated)
+            printf("# The simulator answered this call; this asks (and pays) the llm "
+                   "itself.\n");
         printf("curl -sS ");
         print_quoted(url);
         print_lines("Content-Type: application/json\n", 0);
         print_lines(headers, 0);
         print_lines(buffer_str(&lines), 1);
+        if (key.way == KEY_SIGNED)
+            print_signature(&key);
         printf(
             " \\\n    --data-binary @- <<'%s'\n%s\n%s\n", HERE, buffer_str(body), HERE);
     }
@@ -202,7 +221,7 @@ enum status show_curl(
         s = llm_load_all(store, 1, &llms, &n, err);
     for (size_t i = 0; !s && i < n; i++)
         if (llms[i].llm_id == sent.llm_id)
-            s = print_command(&llms[i], &body, err);
+            s = print_command(&llms[i], &sent, &body, err);
     llm_free_all(llms, n);
     buffer_release(&sent.stored);
     buffer_release(&body);

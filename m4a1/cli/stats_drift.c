@@ -2,12 +2,12 @@
 #include <stdio.h>
 
 #include "export/drift.h"
+#include "m4a1/base/files.h"
 #include "m4a1/base/text.h"
+#include "m4a1/cli/cli.h"
 #include "m4a1/cli/rows.h"
 #include "m4a1/cli/stats_plan.h"
 #include "schema/query.h"
-
-#define BOOTSTRAP_SEED 1
 
 static void set_names(struct json_keeper *k, struct json *row, const char *key,
     const struct drift_name *names, size_t n)
@@ -44,8 +44,9 @@ static void set_llm(struct json_keeper *k, struct json *row, const struct drift_
         json_keep_figure(k, change, "difference", c->difference);
         json_keep_figure(k, change, "low", c->low);
         json_keep_figure(k, change, "high", c->high);
-        json_keep(k, json_set_bool(change, "changed", c->changed));
-        json_keep(k, json_set_text(change, "verdict", c->changed ? "changed" : ""));
+        json_keep_figure(k, change, "p", c->p);
+        json_keep(k, json_set_bool(change, "changed", c->verdict == DRIFT_CHANGED));
+        json_keep(k, json_set_text(change, "verdict", drift_verdict_names[c->verdict]));
     }
     set_names(k, row, "models", l->models, l->n_models);
     set_names(k, row, "fingerprints", l->fingerprints, l->n_fingerprints);
@@ -56,7 +57,7 @@ enum status stats_add_drift(
 {
     struct store *store;
     struct drift drift = { 0 };
-    if (!store_is_database(data))
+    if (file_exists(data) && !store_is_database(data))
         return error_set(err, E_ARG,
             "%s is no store: drift is between calls asked again, which only a store "
             "keeps",
@@ -65,7 +66,7 @@ enum status stats_add_drift(
     if (s)
         return s;
     if (!(s = store_run(store, err, "BEGIN", ""))) { // one snapshot
-        s = drift_load(store, BOOTSTRAP_SEED, &drift, err);
+        s = drift_load(store, &drift, err);
         store_rollback(store);
     }
     struct json *list = json_keep(k, json_set_array(root, "llms"));
@@ -91,32 +92,92 @@ static void print_names(const struct json *list, const char *what)
     }
 }
 
-void stats_print_drift(const struct json *root)
+static long long number(const struct json *j, const char *key)
 {
-    static const struct rows_head heads[] = { { "", "figure", 't' },
+    return (long long)json_int(json_get(j, key), 0);
+}
+
+/* Rows without a pair say nothing, nor do those of caches that no answer used. */
+static int is_shown(const struct json *change)
+{
+    const char *figure = json_text(json_get(change, "figure"), "");
+    if (!number(change, "pairs"))
+        return 0;
+    return !text_starts(figure, "cache_") || json_number(json_get(change, "first"), 0) ||
+           json_number(json_get(change, "again"), 0);
+}
+
+static void print_changes(const struct json *l)
+{
+    static const struct rows_head heads[] = { { "figure", "figure", 't' },
         { "pairs", "pairs", 'i' }, { "first", "first", 'g' }, { "again", "again", 'g' },
         { "difference", "difference", 'd' }, { "from", "low", 'd' },
-        { "to", "high", 'd' }, { "", "verdict", 't' } };
-    const struct json *list = json_get(root, "llms");
-    printf("%s: anchors, old calls asked again\n", json_text(json_get(root, "data"), ""));
-    if (!json_size(list))
-        printf("There are none: m4a1 plan --add-llm NAME plans them beside a new llm.\n");
-    for (const struct json *l = json_first(list); l; l = json_next(l)) {
-        char title[200], apart[32];
-        double ms = json_number(json_get(l, "again_ms"), 0) -
-                    json_number(json_get(l, "first_ms"), 0);
-        snprintf(title, sizeof title,
-            "%.100s: %lld pairs%s, %s apart; %lld open, %lld failed",
-            json_text(json_get(l, "llm"), ""),
-            (long long)json_int(json_get(l, "pairs"), 0),
-            json_bool(json_get(l, "simulated"), 0) ? " (simulated)" : "",
-            text_duration(ms / 1000, apart, sizeof apart),
-            (long long)json_int(json_get(l, "open"), 0),
-            (long long)json_int(json_get(l, "failed"), 0));
-        rows_print(title, json_get(l, "changes"), heads, COUNT_OF(heads));
-        print_names(json_get(l, "models"), "model");
-        print_names(json_get(l, "fingerprints"), "fingerprint");
+        { "to", "high", 'd' }, { "verdict", "verdict", 't' } };
+    char title[240], apart[32], cells[ROWS_MAX_COLUMNS][ROWS_CELL] = { "" };
+    double ms =
+        json_number(json_get(l, "again_ms"), 0) - json_number(json_get(l, "first_ms"), 0);
+    snprintf(title, sizeof title,
+        "%.100s: %lld pair%s%s, %s apart; %lld open, %lld failed",
+        json_text(json_get(l, "llm"), ""), number(l, "pairs"), text_s(number(l, "pairs")),
+        json_bool(json_get(l, "simulated"), 0) ? " (simulated)" : "",
+        text_duration(ms / 1000, apart, sizeof apart), number(l, "open"),
+        number(l, "failed"));
+    printf("\n%s\n", title);
+    struct table *t = table_new(COUNT_OF(heads));
+    for (size_t i = 0; i < COUNT_OF(heads); i++)
+        snprintf(cells[i], sizeof cells[i], "%s", heads[i].title);
+    rows_add(t, cells);
+    for (const struct json *c = json_first(json_get(l, "changes")); c; c = json_next(c)) {
+        for (size_t i = 0; i < COUNT_OF(heads) && is_shown(c); i++)
+            rows_format(
+                json_get(c, heads[i].key), heads[i].type, cells[i], sizeof cells[i]);
+        if (is_shown(c))
+            rows_add(t, cells);
     }
-    if (json_size(list))
-        printf("\nfrom, to: 95 %% interval of the mean difference (paired bootstrap)\n");
+    table_print(t);
+    table_free(t);
+    print_names(json_get(l, "models"), "model");
+    print_names(json_get(l, "fingerprints"), "fingerprint");
+}
+
+void stats_print_drift(const struct json *root)
+{
+    const struct json *list = json_get(root, "llms");
+    const char *data = json_text(json_get(root, "data"), "");
+    long long pairs = 0, open = 0, failed = 0, mixed = 0;
+    for (const struct json *l = json_first(list); l; l = json_next(l)) {
+        pairs += number(l, "pairs");
+        open += number(l, "open");
+        failed += number(l, "failed");
+        mixed += number(l, "left_out_half_simulated");
+    }
+    if (!json_size(list)) {
+        printf("%s has no anchors, which are old calls asked again: m4a1 plan --add-llm "
+               "NAME plans them beside a new llm.\n",
+            data);
+        return;
+    }
+    if (!pairs) {
+        printf("%s has no pair to compare: of its anchors (old calls asked again) %lld "
+               "%s still to be asked%s, %lld failed, %lld would pair a simulated answer "
+               "with a real one.\n",
+            data, open, open == 1 ? "is" : "are", open ? " (m4a1 collect)" : "", failed,
+            mixed);
+        return;
+    }
+    printf("%s: anchors, old calls asked again\n", data);
+    for (const struct json *l = json_first(list); l; l = json_next(l)) {
+        if (number(l, "pairs"))
+            print_changes(l);
+        else
+            printf("\n%s: no pair yet; %lld open, %lld failed\n",
+                json_text(json_get(l, "llm"), ""), number(l, "open"),
+                number(l, "failed"));
+    }
+    printf(
+        "\nfrom, to: 95 %% interval of the mean difference (paired t)\n"
+        "verdict: changed where chance explains it badly: of llms that did not change, "
+        "5 %% at\nmost get the word in any figure (Holm's correction over an llm's "
+        "figures); below %d pairs\nthere is none\n",
+        DRIFT_MIN_PAIRS);
 }

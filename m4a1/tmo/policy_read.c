@@ -108,6 +108,20 @@ static enum status read_learner(
     return s;
 }
 
+/* Figures of one table are returns under one reward; m4a1 trains with no other. */
+static enum status compare_term(
+    const struct place *at, const char *key, double found, double published)
+{
+    char theirs[32], ours[32];
+    if (found == published)
+        return OK;
+    return error_set(at->err, E_DATA,
+        "%s: reward.%s is %s, and the environment \"as-published\" has %s; no policy is "
+        "trained with another reward, so the file was changed: take it as m4a1 train "
+        "wrote it, or train again",
+        at->file, key, text_double(found, theirs), text_double(published, ours));
+}
+
 static enum status read_environment(
     const struct place *at, const struct json *root, struct policy *out)
 {
@@ -126,19 +140,22 @@ static enum status read_environment(
     set->device = built.device->name;
     set->network = built.network->name;
     set->resource_aware = json_bool(json_get(encoding, "resource_aware"), 0);
+    const struct environment_settings published = environment_published();
     const struct {
         const char *key;
-        double *value;
+        double *value, published;
     } numbers[] = {
-        { "response", &set->alpha },
-        { "association", &set->beta_association },
-        { "latency", &set->beta_latency },
-        { "usage", &set->beta_usage },
-        { "latency_budget_s", &set->latency_budget_s },
-        { "usage_budget_usd", &set->usage_budget_usd },
+        { "response", &set->alpha, published.alpha },
+        { "association", &set->beta_association, published.beta_association },
+        { "latency", &set->beta_latency, published.beta_latency },
+        { "usage", &set->beta_usage, published.beta_usage },
+        { "latency_budget_s", &set->latency_budget_s, published.latency_budget_s },
+        { "usage_budget_usd", &set->usage_budget_usd, published.usage_budget_usd },
     };
     for (size_t i = 0; i < COUNT_OF(numbers) && !s; i++)
         s = read_number(at, reward, numbers[i].key, 0, 1e9, numbers[i].value);
+    for (size_t i = 0; i < COUNT_OF(numbers) && !s; i++)
+        s = compare_term(at, numbers[i].key, *numbers[i].value, numbers[i].published);
     if (!s)
         s = read_count(at, encoding, "tau", SPACE_MAX_TAU, &out->tau);
     if (!s)
@@ -317,6 +334,24 @@ static enum status read_network(
     return s;
 }
 
+/* Last, because all that is checked before says more about what was changed.  Files of
+ * earlier versions have no checksum. */
+static enum status check_seal(const struct place *at, const struct json *root)
+{
+    const struct json *seal = json_get(root, POLICY_SEAL);
+    char expected[HASH_HEX];
+    if (!seal)
+        return OK;
+    enum status s = policy_seal(root, FILE_MAX, expected, at->err);
+    if (!s && !text_equal(json_text(seal, NULL), expected))
+        s = error_set(at->err, E_DATA,
+            "%s: its content is not what its " POLICY_SEAL
+            " says: it was changed after m4a1 train wrote it, so it does not say what it "
+            "was trained with; take the file as it was, or train again",
+            at->file);
+    return s;
+}
+
 static enum status read_all(
     const struct place *at, const struct json *root, struct policy *out)
 {
@@ -345,6 +380,8 @@ static enum status read_all(
         s = read_ids(at, split, "test", &out->split.test, &out->split.n_test);
     if (!s)
         s = read_network(at, root, out);
+    if (!s)
+        s = check_seal(at, root);
     return s;
 }
 

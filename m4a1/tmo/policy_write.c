@@ -192,7 +192,28 @@ static void print_network(const struct actor_critic *network, struct buffer *out
     print_mlp("policy", network->params, &network->policy, out);
     buffer_add_str(out, ",\n");
     print_mlp("value", network->params, &network->value, out);
-    buffer_add_str(out, "\n  }\n}\n");
+    buffer_add_str(out, "\n  }");
+}
+
+/* Ends the text, which lacks its last brace, with the checksum of what it says. */
+static enum status print_seal(struct buffer *text, struct error *err)
+{
+    struct json *root = NULL;
+    char seal[HASH_HEX];
+    size_t len = text->len;
+    buffer_add_str(text, "\n}\n");
+    enum status s = buffer_status(text, "the policy file", err);
+    if (!s)
+        s = json_parse(text->data, text->len, "policy", 0, &root, err);
+    if (!s)
+        s = policy_seal(root, FILE_MAX, seal, err);
+    json_free(root);
+    if (s)
+        return s;
+    text->len = len;
+    text->data[len] = '\0';
+    buffer_printf(text, ",\n  \"" POLICY_SEAL "\": \"%s\"\n}\n", seal);
+    return buffer_status(text, "the policy file", err);
 }
 
 enum status policy_save(const struct policy *policy, const struct dataset *data,
@@ -218,7 +239,7 @@ enum status policy_save(const struct policy *policy, const struct dataset *data,
     print_network(&policy->network, &text);
     json_free(root);
     if (!s)
-        s = buffer_status(&text, "the policy file", err);
+        s = print_seal(&text, err);
     if (!s)
         s = file_write(path, buffer_str(&text), text.len, err);
     buffer_release(&text);

@@ -195,15 +195,18 @@ LEFT JOIN score s ON s.score_id = (SELECT max(score_id) FROM score
 LEFT JOIN score f ON f.score_id = (SELECT max(score_id) FROM score
     WHERE response_id = a.response_id AND scorer = 'refusal');
 
+-- Summed as REAL, so that no figure in a store can make the sum fail.
 CREATE VIEW cost_by_llm AS
 SELECT l.name AS llm, l.role, count(*) AS attempts,
        sum(a.status = 'ok') AS answered, sum(a.status = 'failed') AS failed,
        sum(a.status = 'unknown') AS unknown, sum(a.status = 'sent') AS in_flight,
-       sum(r.input_tokens) AS input_tokens, sum(r.cache_read_tokens) AS cache_read_tokens,
-       sum(r.cache_write_tokens) AS cache_write_tokens,
-       sum(r.output_tokens) AS output_tokens, sum(r.reasoning_tokens) AS reasoning_tokens,
-       sum(ac.cost_pusd) / 1e12 AS cost_usd, sum(ac.counted_pusd) / 1e12 AS counted_usd,
-       sum(ac.energy_pusd) / 1e12 AS energy_usd
+       CAST(sum(r.input_tokens * 1.0) AS INTEGER) AS input_tokens,
+       CAST(sum(r.cache_read_tokens * 1.0) AS INTEGER) AS cache_read_tokens,
+       CAST(sum(r.cache_write_tokens * 1.0) AS INTEGER) AS cache_write_tokens,
+       CAST(sum(r.output_tokens * 1.0) AS INTEGER) AS output_tokens,
+       CAST(sum(r.reasoning_tokens * 1.0) AS INTEGER) AS reasoning_tokens,
+       sum(ac.cost_pusd / 1e12) AS cost_usd, sum(ac.counted_pusd / 1e12) AS counted_usd,
+       sum(ac.energy_pusd / 1e12) AS energy_usd
 FROM attempt a
 JOIN attempt_cost ac USING (attempt_id)
 JOIN call c ON c.call_id = a.call_id

@@ -178,6 +178,47 @@ static void test_cap_of_one_llm(void **state)
     store_fixture_close(&f);
 }
 
+/* Asks to wait for longer than anyone would: the header with this number. */
+static int ask_to_wait(
+    struct raw_connection *c, const struct raw_request *request, void *arg)
+{
+    static const char *const headers[] = { "Retry-After: 86400\r\n",
+        "Retry-After: 1e300\r\n", "retry-after-ms: 99999999999999999999\r\n",
+        "Retry-After: Fri, 31 Dec 9999 23:59:59 GMT\r\n" };
+    (void)request;
+    raw_answer(c, 429, headers[*(const int *)arg],
+        "{\"error\":{\"message\":\"slow down\",\"code\":\"rate_limit_exceeded\"}}");
+    return 1;
+}
+
+static void test_absurd_waits(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        struct store_fixture f;
+        struct engine_result r;
+        struct engine_options o;
+        store_fixture_open(&f, "keep");
+        struct raw_server *server = raw_server_start(ask_to_wait, &i);
+        int64_t llm = store_fixture_llm(&f, "a", raw_server_url(server), NULL);
+        store_fixture_price(&f, llm, 0, 0);
+        for (int k = 0; k < 5; k++)
+            store_fixture_session(&f, llm, 1, 0);
+        engine_options_init(&o);
+        int64_t begun = clock_mono_ns();
+        assert_int_equal(run(&f, &o, &r), E_PARTIAL);
+        assert_true(clock_mono_ns() - begun < INT64_C(5000000000));
+        // The llm is left for a later run: no call has failed for good, few were tried.
+        assert_in_range(r.n_sent, 1, 4);
+        assert_int_equal(r.n_answered, 0);
+        assert_int_equal(r.n_failed, 0);
+        assert_int_equal(r.counts.n_ready, 5);
+        engine_result_release(&r);
+        raw_server_stop(server);
+        store_fixture_close(&f);
+    }
+}
+
 static void test_deadline(void **state)
 {
     (void)state;
@@ -493,6 +534,7 @@ int main(void)
         cmocka_unit_test(test_concurrency_adapts),
         cmocka_unit_test(test_llms_share_fairly),
         cmocka_unit_test(test_cap_of_one_llm),
+        cmocka_unit_test(test_absurd_waits),
         cmocka_unit_test(test_deadline),
         cmocka_unit_test(test_deadline_and_grace),
         cmocka_unit_test(test_shards_share_the_sessions),

@@ -88,6 +88,30 @@ static int play_429_date(struct raw_connection *c, const struct raw_request *req
     return 1;
 }
 
+/* A server that lives three days ahead of this machine. */
+static int play_429_far_date(struct raw_connection *c, const struct raw_request *request)
+{
+    (void)request;
+    char headers[160];
+    time_t now = time(NULL) + 3 * 86400, at = now + 1;
+    struct tm tm;
+    gmtime_r(&now, &tm);
+    size_t n =
+        strftime(headers, sizeof headers, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm);
+    gmtime_r(&at, &tm);
+    strftime(headers + n, sizeof headers - n,
+        "Retry-After: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm);
+    raw_answer(c, 429, headers, LIMITED);
+    return 1;
+}
+
+static int play_429_zero(struct raw_connection *c, const struct raw_request *request)
+{
+    (void)request;
+    raw_answer(c, 429, "Retry-After: 0\r\n", LIMITED);
+    return 1;
+}
+
 static int play_429_silent(struct raw_connection *c, const struct raw_request *request)
 {
     (void)request;
@@ -252,6 +276,18 @@ static int play_stall(struct raw_connection *c, const struct raw_request *reques
     return 0;
 }
 
+/* Never silent for long, and never done. */
+static int play_drip(struct raw_connection *c, const struct raw_request *request)
+{
+    (void)request;
+    raw_stream_begin(c, "");
+    for (int i = 0; i < 20; i++) {
+        raw_stream_chunk(c, i ? ": wait\n\n" : FIRST_WORD);
+        raw_sleep_ms(30);
+    }
+    return 0;
+}
+
 static int play_truncated(struct raw_connection *c, const struct raw_request *request)
 {
     (void)request;
@@ -313,6 +349,42 @@ static int play_gzip(struct raw_connection *c, const struct raw_request *request
     raw_send_bytes(c, body, len);
     raw_send_bytes(c, tail, sizeof tail);
     return 1;
+}
+
+/* Adds the n lowest bits of value to a deflate stream, the lowest first. */
+static void put_bits(
+    struct buffer *to, unsigned *held, int *n_held, unsigned value, int n)
+{
+    *held |= value << *n_held;
+    for (*n_held += n; *n_held >= 8; *n_held -= 8, *held >>= 8)
+        if (buffer_add_char(to, (char)(*held & 0xff)) != OK)
+            fail();
+}
+
+/* 17 MiB of blanks in a tenth of a MiB: a blank, and then again and again "the 258 bytes that
+ * begin one before", with the fixed codes of RFC 1951. */
+static int play_gzip_bomb(struct raw_connection *c, const struct raw_request *request)
+{
+    (void)request;
+    static const char head[10] = { 0x1f, (char)0x8b, 8, 0, 0, 0, 0, 0, 0, 3 };
+    struct buffer b;
+    unsigned held = 0;
+    int n_held = 0;
+    buffer_init(&b, 1 << 20);
+    if (buffer_add(&b, head, sizeof head) != OK)
+        fail();
+    put_bits(&b, &held, &n_held, 3, 3);    // the last block, fixed codes
+    put_bits(&b, &held, &n_held, 0x0a, 8); // a blank: 0x30 + 0x20, turned round
+    for (int i = 0; i < 17 * (1 << 20) / 258; i++)
+        put_bits(&b, &held, &n_held, 0xa3, 13); // length 258, distance 1
+    put_bits(&b, &held, &n_held, 0, 7 + 7);     // the end, and to a whole byte
+    raw_printf(c,
+        "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %zu\r\n\r\n",
+        b.len + 8);
+    raw_send_bytes(c, b.data, b.len);
+    raw_send_bytes(c, "\0\0\0\0\0\0\0\0", 8);
+    buffer_release(&b);
+    return 0;
 }
 
 /* The same bytes as a proxy leaves them that forgot the header, in front of any answer. */
@@ -492,6 +564,10 @@ static const struct fault faults[] = {
         "slow down", 2, 1, 0, NULL, 1.0, 0 },
     { "429, Retry-After as a date", play_429_date, 0, NULL, "rate_limit", 429,
         "slow down", 2, 1, 0, NULL, 0.9, 0 },
+    { "429, Retry-After as a date, clocks apart", play_429_far_date, 0, NULL,
+        "rate_limit", 429, "slow down", 2, 1, 0, NULL, 0.9, 0 },
+    { "429, Retry-After: 0", play_429_zero, 0, NULL, "rate_limit", 429, "slow down", 2, 1,
+        0, NULL, 0.37, 0 },
     { "429, retry-after-ms", play_429_ms, 0, NULL, "rate_limit", 429, "slow down", 2, 1,
         0, NULL, 0.35, 0 },
     { "429 without a word", play_429_silent, 0, NULL, "rate_limit", 429, "slow down", 2,
@@ -533,8 +609,10 @@ static const struct fault faults[] = {
         "the engine died", 2, 1, RESERVED, NULL, 0.37, 0 },
     { "stall", play_stall, 0, use_short_timeout, "timeout", 200, "timed out", 2, 1,
         RESERVED, NULL, 0.67, 0 },
-    { "truncated JSON", play_truncated, 0, NULL, "malformed", 200, "", 2, 1, RESERVED,
-        NULL, 0.37, 0 },
+    { "a drip without end", play_drip, 0, use_short_timeout, "timeout", 200, "timed out",
+        2, 1, RESERVED, NULL, 0.67, 0 },
+    { "truncated JSON", play_truncated, 0, NULL, "malformed", 200,
+        "answer:1:36: not JSON from here on", 2, 1, RESERVED, NULL, 0.37, 0 },
     { "body shorter than announced", play_short_body, 0, NULL, "network", 200, "", 2, 1,
         RESERVED, NULL, 0.37, 0 },
     { "HTML instead of JSON", play_html, 0, NULL, "malformed", 200, "Please log in", 2, 1,
@@ -544,6 +622,8 @@ static const struct fault faults[] = {
     { "gzip", play_gzip, 0, NULL, NULL, 200, "fine", 1, 1, COST, NULL, 0, 0 },
     { "gzip without its header", play_bare_gzip, 0, NULL, "malformed", 200,
         "compressed (gzip)", 2, 1, RESERVED, NULL, 0.37, 0 },
+    { "a gzip bomb", play_gzip_bomb, 0, NULL, "too_large", 200, "larger than 16 MiB", 1,
+        0, RESERVED, "SELECT final AND length(received) < 1000000 FROM attempt", 0, 0 },
     { "100 MB", play_100_mb, 0, NULL, "too_large", 200, "larger than 16 MiB", 1, 0,
         RESERVED, "SELECT final AND length(received) < 1000000 FROM attempt", 0, 0 },
     { "headers without end", play_large_headers, 0, NULL, "too_large", 200,
@@ -645,6 +725,41 @@ static void test_every_fault(void **state)
         play_one(&faults[i]);
 }
 
+/* The cell of a row of the page with this number, from 0; "the same" is that of the row
+ * above. */
+static char *cell_of(const char *page, const char *row, int number)
+{
+    const char *at = row + 2, *end = NULL;
+    for (int i = 0; i < number; i++)
+        at = strstr(at, " | ") + 3;
+    end = strstr(at, " |");
+    char *cell = text_copy_n(at, (size_t)(end - at));
+    if (!text_equal(cell, "the same"))
+        return cell;
+    free(cell);
+    for (row--; row > page && row[-1] != '\n'; row--)
+        ;
+    return cell_of(page, row, number);
+}
+
+/* What the page says of class, HTTP status and money is what is tested. */
+static void check_row(const char *page, const char *row, const struct fault *x)
+{
+    char *store = cell_of(page, row, 2), *counts = cell_of(page, row, 3);
+    char *wanted = !x->class         ? text_copy("none")
+                   : !x->http_status ? text_format("`%s`, no status", x->class)
+                                     : text_format("`%s`, %d", x->class, x->http_status);
+    if (!text_starts(store, wanted))
+        fail_msg("docs/faults.md, %s: \"%s\" instead of \"%s\"", x->name, store, wanted);
+    if (!text_equal(counts, x->counted == RESERVED ? "reservation"
+                            : x->counted           ? "its cost"
+                                                   : "0"))
+        fail_msg("docs/faults.md, %s: \"%s\"", x->name, counts);
+    free(store);
+    free(counts);
+    free(wanted);
+}
+
 /* docs/faults.md has a row for each fault that is played, and for no other. */
 static void test_page_has_every_fault(void **state)
 {
@@ -656,8 +771,11 @@ static void test_page_has_every_fault(void **state)
         fail_msg("%s", err.msg);
     for (size_t i = 0; i < COUNT_OF(faults); i++) {
         char *row = text_format("\n| %s |", faults[i].name);
-        if (!strstr(page.data, row))
+        const char *at = strstr(page.data, row);
+        if (!at)
             fail_msg("docs/faults.md has no row \"%s\"", faults[i].name);
+        else if (faults[i].play != play_dead) // its first attempt is the one before
+            check_row(page.data, at + 1, &faults[i]);
         free(row);
     }
     for (const char *at = page.data; (at = strstr(at, "\n| ")); at++)

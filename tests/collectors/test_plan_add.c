@@ -67,10 +67,11 @@ static void every_history_is_asked(void **state)
             "SELECT count(*) FROM call c JOIN llm l USING (llm_id) WHERE l.name = "
             "'new' AND (c.purpose <> 'fan_out' OR c.probability <> 1)"),
         0);
-    /* a quarter of each old llm's answers, rounded up */
+    /* a quarter of each old llm's answers, rounded up, and at least ten */
     assert_int_equal(r.counts.check,
         plan_number(
-            "SELECT sum(cast(ceil(n / 4.0) AS INTEGER)) FROM (SELECT count(*) AS "
+            "SELECT sum(min(n, max(10, cast(ceil(n / 4.0) AS INTEGER)))) FROM (SELECT "
+            "count(*) AS "
             "n FROM call c WHERE EXISTS (SELECT 1 FROM response r WHERE r.call_id "
             "= c.call_id) GROUP BY llm_id)"));
     assert_int_equal(plan_number("SELECT count(*) FROM call WHERE purpose = 'check' AND "
@@ -173,7 +174,7 @@ static void drift_is_measured(void **state)
     (void)state;
     struct drift d;
     add("new", -2);
-    assert_int_equal(drift_load(plan_store, 1, &d, NULL), OK);
+    assert_int_equal(drift_load(plan_store, &d, NULL), OK);
     const struct drift_llm *gpt = find(&d, "gpt");
     assert_int_equal(gpt->n_pairs, 0);
     assert_true(gpt->n_open > 1);
@@ -187,7 +188,7 @@ static void drift_is_measured(void **state)
         "INSERT INTO score (response_id, scorer, version, value) SELECT response_id, "
         "'ratio', '1', 1 + (response_id % 2) * 0.001 - 0.0005 FROM response WHERE "
         "model = 'm2'");
-    assert_int_equal(drift_load(plan_store, 1, &d, NULL), OK);
+    assert_int_equal(drift_load(plan_store, &d, NULL), OK);
     gpt = find(&d, "gpt");
     assert_int_equal(gpt->n_open, 0);
     assert_int_equal(gpt->n_pairs,
@@ -198,21 +199,20 @@ static void drift_is_measured(void **state)
     assert_true(fabs(latency->first - 2) < 1e-9);
     assert_true(fabs(latency->difference - 1) < 1e-5);
     assert_true(latency->low <= latency->difference &&
-                latency->high >= latency->difference && latency->changed);
+                latency->high >= latency->difference &&
+                latency->verdict == DRIFT_CHANGED);
+    assert_true(gpt->n_pairs >= DRIFT_MIN_PAIRS);
     assert_true(fabs(gpt->changes[DRIFT_OUTPUT].difference - 10) < 1e-12);
     assert_true(fabs(gpt->changes[DRIFT_COST].difference - 10 * 2e-6) < 1e-12);
     assert_true(gpt->changes[DRIFT_INPUT].difference == 0);
-    assert_false(gpt->changes[DRIFT_INPUT].changed);
+    assert_int_equal(gpt->changes[DRIFT_INPUT].verdict, DRIFT_NO_SHOWN);
+    assert_true(gpt->changes[DRIFT_CACHE_READ].is_all_zero);
     assert_int_equal(gpt->changes[DRIFT_REFUSED].n, 0);
     assert_true(isnan(gpt->changes[DRIFT_REFUSED].difference));
     assert_int_equal(gpt->n_models, 1);
     assert_string_equal(gpt->models[0].first, "m");
     assert_string_equal(gpt->models[0].again, "m2");
     assert_int_equal(gpt->models[0].n, gpt->n_pairs);
-    double low = latency->low;
-    drift_release(&d);
-    assert_int_equal(drift_load(plan_store, 1, &d, NULL), OK); /* the seed fixes it */
-    assert_true(find(&d, "gpt")->changes[DRIFT_LATENCY].low == low);
     drift_release(&d);
 }
 
@@ -222,30 +222,10 @@ static void simulated_and_real_are_not_paired(void **state)
     struct drift d;
     add("new", -2);
     answer_anchors(1, "m");
-    assert_int_equal(drift_load(plan_store, 1, &d, NULL), OK);
+    assert_int_equal(drift_load(plan_store, &d, NULL), OK);
     assert_int_equal(find(&d, "gpt")->n_pairs, 0);
     assert_true(find(&d, "gpt")->n_mixed > 0);
     drift_release(&d);
-}
-
-/* The interval covers the true difference about as often as it says: of 300 samples of
- * 30 normal differences with mean 0, about 95 %. */
-static void intervals_cover(void **state)
-{
-    (void)state;
-    enum { RUNS = 300, N = 30 };
-    int covered = 0;
-    for (int run = 0; run < RUNS; run++) {
-        double first[N] = { 0 }, again[N];
-        struct rng rng;
-        struct drift_change c;
-        rng_init(&rng, (uint64_t)run, "test", 0);
-        for (int i = 0; i < N; i++)
-            again[i] = rng_normal(&rng);
-        assert_int_equal(drift_compare(first, again, N, 1, "t", &c, NULL), OK);
-        covered += c.low <= 0 && c.high >= 0;
-    }
-    assert_in_range(covered, RUNS * 88 / 100, RUNS * 99 / 100);
 }
 
 int main(void)
@@ -260,7 +240,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(drift_is_measured, set_up, plan_tear_down),
         cmocka_unit_test_setup_teardown(
             simulated_and_real_are_not_paired, set_up, plan_tear_down),
-        cmocka_unit_test(intervals_cover),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

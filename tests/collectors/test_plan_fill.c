@@ -144,6 +144,35 @@ static void budgets_are_kept(void **state)
     plan_check();
 }
 
+static size_t thin_of(const size_t thin[N_CELL_KINDS])
+{
+    return thin[CELL_CONTEXT] + thin[CELL_ACTION] + thin[CELL_STATE] + thin[CELL_PROMPT];
+}
+
+/* Of 40 calls each fills a cell or the last one of it, not one cell in five. */
+static void a_budget_completes_cells(void **state)
+{
+    (void)state;
+    plan_apply_with("{\"n\": 30, \"turns\": [2, 3], \"seed\": 1}", "",
+        "{\"minima\": {\"per_cell\": 12, \"per_state\": 0, \"per_prompt\": 0}}");
+    plan_add_scene(1, "a", "[\"tool\"]", 2);
+    draw();
+    struct fill_result r = fill(40, -1);
+    assert_int_equal(n_calls(&r), 40);
+    assert_int_equal(r.missing_before[CELL_CONTEXT] - r.missing_after[CELL_CONTEXT], 40);
+    assert_true(r.thin_before[CELL_CONTEXT] >= r.thin_after[CELL_CONTEXT] + 5);
+    fill_result_release(&r);
+
+    /* also in dollars; the gaps tell the thinnest first */
+    r = fill(-1, 0.03);
+    assert_true(r.budget_reached && r.usd <= 0.03);
+    assert_true(thin_of(r.thin_before) > thin_of(r.thin_after));
+    for (size_t i = 1; i < r.n_gaps; i++)
+        assert_true(r.gaps[i - 1].share <= r.gaps[i].share);
+    fill_result_release(&r);
+    plan_check();
+}
+
 /* One prompt needs a tag that no scene has; phi alone cannot have two actions. */
 static void gaps_are_told_with_the_reason(void **state)
 {
@@ -190,6 +219,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             what_failed_is_made_up_for, plan_set_up, plan_tear_down),
         cmocka_unit_test_setup_teardown(budgets_are_kept, plan_set_up, plan_tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_budget_completes_cells, plan_set_up, plan_tear_down),
         cmocka_unit_test_setup_teardown(
             gaps_are_told_with_the_reason, plan_set_up, plan_tear_down),
         cmocka_unit_test_setup_teardown(

@@ -62,6 +62,10 @@ check_output "the error names the file" "nosuch\.store"
 check "nothing was created" test ! -e "$WORK/nosuch.store"
 # what cannot be printed is an error
 for command in --help --version "init --print-recipe" "plan --help"; do
+    if [ ! -c /dev/full ]; then # a file of that name is no full disk
+        skip "m4a1 $command on a full disk fails" "/dev/full is not the device"
+        continue
+    fi
     # shellcheck disable=SC2086
     check_status 1 "m4a1 $command on a full disk fails" bash -c "'$M4A1' $command >/dev/full"
 done

@@ -35,7 +35,19 @@ sim=http://127.0.0.1:$SIM_PORT
 check_status 3 "a limit stops early" "$M4A1" collect "$store" --simulator "$sim" --limit 3 --quiet
 check_equal "after so many attempts" "$(sql 'SELECT count(*) FROM attempt')" 3
 check_status 3 "a cap of nothing" "$M4A1" collect "$store" --simulator "$sim" --max-usd 0 --quiet
-check_output "is reached" 'cap of .* is reached'
+check_output "is reached" 'The cap of \$0\.00 is reached'
+check_output "and how to go on is said" 'collect .* --max-usd X'
+check_status 3 "a cap of a millionth" "$M4A1" collect "$store" --simulator "$sim" --max-usd 0.000001 --quiet
+check_output "does not look like nothing" 'The cap of \$0\.000001 is reached'
+for cap in -1 1000001 1e300 inf nan some; do
+    check_status 2 "a cap of $cap is a usage error" "$M4A1" collect "$store" --simulator "$sim" --max-usd "$cap"
+done
+cp "$store" own.m4a1
+"$M4A1" init --print-recipe | sed 's/"timeout_s": 120/"limits": {"max_usd": 0.000002}, &/' >own.jsonc
+check "caps of llms of their own" "$M4A1" init own.m4a1 --recipe own.jsonc
+check_status 3 "stop these" "$M4A1" collect own.m4a1 --simulator "$sim" --quiet
+check_output "which is told by name" '^[a-z0-9_.-]+: its own cap is reached; raise limits\.max_usd'
+check_no_output "and is not the cap of all" 'The cap of'
 check "the rest is collected" "$M4A1" collect "$store" --simulator "$sim" --json --quiet --max-attempts 8
 check_equal "every call has an answer" "$(sql 'SELECT count(*) FROM response')" "$planned"
 check_equal "and one only" "$(sql 'SELECT count(DISTINCT call_id) FROM response')" "$planned"

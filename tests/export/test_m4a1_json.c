@@ -104,6 +104,11 @@ static void test_refused(void **state)
             "session 7: this id stands at positions 0 and 1 of the array" },
         { "\"id\": 3", "\"id\": \"3\"",
             "session at position 1: id: expected a whole number" },
+        { "\"id\": 3", "\"id\": 9007199254740993", // would become ...992
+            "session at position 1: id: expected a whole number between -2^53 and 2^53" },
+        { "\"id\": 3", "\"id\": -9007199254740992", "between -2^53 and 2^53" },
+        { "\"id\": 3", "\"id\": 123456789012345678", "found 1.2345678901234568e+17" },
+        { "\"id\": 3", "\"id\": 3.5", "a whole number between" },
         { "{\"id\": 3,", "{", "session at position 1: the key \"id\" is missing" },
         { "[[0.2, 0.3]]", "[[0.2, 0.3], [0.2, 0.3]]",
             "session 12: association_score: expected one row for each of 1 turns, found "
@@ -134,6 +139,71 @@ static void test_refused(void **state)
             fail_msg("case %zu: \"%s\" lacks \"%s\"", i, err.msg, cases[i].wanted);
         free(text);
     }
+}
+
+/* Texts that no llm and no person wrote: session, turn and key are named. */
+static void test_long_texts(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *from, *before, *after, *place;
+    } cases[] = {
+        { "\"Butter.\"", "\"", "\"", "session 3, turn 0: answer" },
+        { "\"And now?\"", "\"", "\"", "session 7, turn 1: question" },
+        { "\"kitchen/a.png\"", "\"", "\"", "image_paths" },
+        { "\"score\": 9", "\"llm\": \"", "\", \"score\": 9", "session 7, turn 1: llm" },
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        for (size_t more = 0; more <= 1; more++) {
+            struct buffer b;
+            struct dataset *data;
+            struct error err = ERROR_INIT;
+            buffer_init(&b, 2 * M4A1_JSON_MAX_TEXT);
+            buffer_add_str(&b, cases[i].before);
+            for (size_t k = 0; k < M4A1_JSON_MAX_TEXT + more; k++)
+                buffer_add_char(&b, 'x');
+            buffer_add_str(&b, cases[i].after);
+            char *text = export_with(export_sample, cases[i].from, buffer_str(&b));
+            enum status s = m4a1_json_parse(text, strlen(text), "x.json", 0, &data, &err);
+            assert_int_equal(s, more ? E_DATA : OK);
+            if (more &&
+                (!strstr(err.msg, cases[i].place) ||
+                    !strstr(err.msg, "at most 8388608 bytes, found text of 8388609")))
+                fail_msg("%s lacks %s", err.msg, cases[i].place);
+            dataset_free(data);
+            free(text);
+            buffer_release(&b);
+        }
+    }
+}
+
+static void test_long_texts_are_not_written(void **state)
+{
+    (void)state;
+    struct dataset *data = export_parse(export_sample, 0);
+    struct buffer b;
+    struct error err = ERROR_INIT;
+    struct interaction *path = &data->sessions[0].turns[1].path;
+    free(path->answer);
+    path->answer = malloc(M4A1_JSON_MAX_TEXT + 2);
+    memset(path->answer, 'x', M4A1_JSON_MAX_TEXT + 1);
+    path->answer[M4A1_JSON_MAX_TEXT + 1] = '\0';
+    buffer_init(&b, M4A1_JSON_MAX);
+    assert_int_equal(m4a1_json_print(data, &b, &err), E_LIMIT);
+    assert_non_null(
+        strstr(err.msg, "session 7, turn 1: answer: expected at most 8388608"));
+    buffer_release(&b);
+    dataset_free(data);
+}
+
+static void test_largest_id(void **state)
+{
+    (void)state;
+    char *text = export_with(export_sample, "\"id\": 3", "\"id\": 9007199254740991");
+    struct dataset *data = export_parse(text, M4A1_JSON_AUTHORS);
+    assert_int_equal(data->sessions[1].id, INT64_C(9007199254740991));
+    dataset_free(data);
+    free(text);
 }
 
 static void test_not_sessions(void **state)
@@ -341,6 +411,9 @@ int main(void)
         cmocka_unit_test(test_fields),
         cmocka_unit_test(test_views_accumulate),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_long_texts),
+        cmocka_unit_test(test_long_texts_are_not_written),
+        cmocka_unit_test(test_largest_id),
         cmocka_unit_test(test_not_sessions),
         cmocka_unit_test(test_printed),
         cmocka_unit_test(test_collected),

@@ -1,6 +1,7 @@
 /* Payloads come back as they went in, and broken ones are refused. */
 #include "schema/payload.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -67,11 +68,50 @@ static void test_broken(void **state)
     buffer_release(&packed);
 }
 
+static void *pack_often(void *arg)
+{
+    struct buffer *out = arg;
+    for (int i = 0; i < 200; i++) {
+        char text[300];
+        memset(text, 'a' + i % 26, sizeof text);
+        buffer_clear(out);
+        if (payload_pack(text, sizeof text - (size_t)i, out, NULL) != OK)
+            return NULL;
+    }
+    return out;
+}
+
+/* Each thread has its own context, and what it packed before leaves no trace. */
+static void test_threads(void **state)
+{
+    (void)state;
+    pthread_t threads[4];
+    struct buffer packed[4], alone;
+    for (size_t i = 0; i < 4; i++) {
+        buffer_init(&packed[i], 10000);
+        assert_int_equal(pthread_create(&threads[i], NULL, pack_often, &packed[i]), 0);
+    }
+    buffer_init(&alone, 10000);
+    char text[101];
+    memset(text, 'a' + 199 % 26, sizeof text);
+    assert_int_equal(payload_pack(text, sizeof text, &alone, NULL), OK);
+    for (size_t i = 0; i < 4; i++) {
+        void *ended = NULL;
+        assert_int_equal(pthread_join(threads[i], &ended), 0);
+        assert_ptr_equal(ended, &packed[i]);
+        assert_int_equal(packed[i].len, alone.len);
+        assert_memory_equal(packed[i].data, alone.data, alone.len);
+        buffer_release(&packed[i]);
+    }
+    buffer_release(&alone);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_broken),
+        cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests_name("payload", tests, NULL, NULL);
 }

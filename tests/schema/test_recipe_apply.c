@@ -289,6 +289,37 @@ static void test_imported_llms_are_left_alone(void **state)
     store_close(store);
 }
 
+/* Prices of a whole recipe, or of a list alone, are for llms that the store has. */
+static void test_prices_are_for_llms_of_the_store(void **state)
+{
+    struct store *store = new_store(*state);
+    struct buffer problems;
+    struct error err = ERROR_INIT;
+    int64_t n_added = 7;
+    apply(store, small);
+    buffer_init(&problems, TEXT_MAX);
+    const char *rows = file_in(*state, "rows.json",
+        "[{\"llm\": \"phi\", \"from\": \"2026-01-01\", \"input_usd\": 1, \"output_usd\": "
+        "2,"
+        " \"source\": \"x\"}, {\"llm\": \"gbt\", \"from\": \"2026-01-01\","
+        " \"input_usd\": 1, \"output_usd\": 2, \"source\": \"x\"}]");
+    assert_int_equal(recipe_add_prices(store, rows, &n_added, &problems, &err), E_DATA);
+    assert_non_null(strstr(buffer_str(&problems), "did you mean \"gpt\"?"));
+    assert_int_equal(n_added, 0);
+    // A recipe of another llm is sound by itself.
+    char *other = with_all(small, "\"gpt\": {", "\"gpt5\": {", "\"like\": \"gpt\"",
+        "\"like\": \"gpt5\"", "\"llm\": \"gpt\"", "\"llm\": \"gpt5\"", NULL);
+    const char *recipe = file_in(*state, "other.jsonc", other);
+    assert_int_equal(recipe_add_prices(store, recipe, &n_added, &problems, &err), E_DATA);
+    assert_non_null(strstr(err.msg, "a price for the llm \"gpt5\", which"));
+    assert_non_null(strstr(err.msg, "(did you mean \"gpt\"?)"));
+    assert_int_equal(n_added, 0);
+    assert_int_equal(ask(store, "SELECT count(*) FROM price"), 1);
+    free(other);
+    buffer_release(&problems);
+    store_close(store);
+}
+
 static void test_too_many_views(void **state)
 {
     struct store *store = new_store(*state);
@@ -339,6 +370,8 @@ int main(void)
             test_unused_llms_may_be_renamed, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(
             test_imported_llms_are_left_alone, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(
+            test_prices_are_for_llms_of_the_store, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_too_many_views, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(
             test_store_without_recipe, make_folder, remove_folder),

@@ -29,7 +29,7 @@ static int set_up(void **state)
 {
     (void)state;
     store_fixture_open(&f, "keep");
-    return frame_cache_new(1, &cache, NULL); // keeps nothing beyond the last one
+    return frame_cache_new(1, &cache, NULL) != OK; // keeps nothing beyond the last one
 }
 
 static int tear_down(void **state)

@@ -82,6 +82,55 @@ static void test_wait(void **state)
         1500 * MS, 2000 * MS);
 }
 
+/* What no server means: taken for a week, which is longer than any wait, and never for a
+ * number that overflows. */
+static void test_absurd(void **state)
+{
+    (void)state;
+    static const int64_t week = 7 * 86400 * SECOND_NS;
+    static const struct {
+        const char *headers;
+        int64_t ns;
+    } rows[] = {
+        { "retry-after: 604800\r\n", week },
+        { "retry-after: 604801\r\n", week },
+        { "retry-after: 99999999999999999999\r\n", week },
+        { "retry-after: 1e300\r\n", week },
+        { "retry-after-ms: 1e300\r\n", week },
+        { "retry-after-ms: 9223372036854775808\r\n", week },
+        { "retry-after: Fri, 31 Dec 9999 23:59:59 GMT\r\n", week },
+        { "retry-after: 1e999\r\n", -1 },
+        { "retry-after: inf\r\n", -1 },
+        { "retry-after: nan\r\n", -1 },
+        { "retry-after: -1e300\r\n", -1 },
+        { "retry-after: 5 minutes\r\n", -1 },
+        { "retry-after: \r\n", -1 },
+        { "retry-after: 1111111111111111111111111111111111111111111111111111111111111111"
+          "1111111111111111\r\n",
+            week },
+    };
+    struct rng rng;
+    rng_init(&rng, 1, "collect/jitter", 0);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        int64_t ns = retry_after_ns(rows[i].headers, NOON_MS);
+        if (ns != rows[i].ns)
+            fail_msg("%s: %lld", rows[i].headers, (long long)ns);
+        int64_t wait = retry_wait_ns(1, rows[i].headers, NOON_MS, &rng);
+        if (wait <= 0 || wait > week || (ns > 0 && wait != ns))
+            fail_msg("%s: waits %lld", rows[i].headers, (long long)wait);
+    }
+    assert_int_equal(
+        retry_exhausted_ns("x-ratelimit-remaining-tokens: 0\r\n"
+                           "x-ratelimit-reset-tokens: 999999999h999999999h\r\n",
+            NOON_MS),
+        week);
+    assert_int_equal(
+        retry_exhausted_ns("anthropic-ratelimit-tokens-remaining: 0\r\n"
+                           "anthropic-ratelimit-tokens-reset: 9999-12-31T23:59:59Z\r\n",
+            NOON_MS),
+        week);
+}
+
 static void test_exhausted(void **state)
 {
     (void)state;
@@ -129,6 +178,7 @@ int main(void)
         cmocka_unit_test(test_final),
         cmocka_unit_test(test_after),
         cmocka_unit_test(test_wait),
+        cmocka_unit_test(test_absurd),
         cmocka_unit_test(test_exhausted),
     };
     return cmocka_run_group_tests_name("retry", tests, NULL, NULL);

@@ -20,7 +20,7 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static int n_done;
+static size_t n_done;
 
 /* A body that owns nothing. */
 static struct body_piece braces = { "{}", 2, NULL };
@@ -35,11 +35,12 @@ static void on_done(struct exchange *ex)
     pthread_mutex_unlock(&lock);
 }
 
-static void wait_for(int n)
+static void wait_for(size_t n)
 {
     pthread_mutex_lock(&lock);
     while (n_done < n)
         pthread_cond_wait(&changed, &lock);
+    n_done = 0;
     pthread_mutex_unlock(&lock);
 }
 
@@ -52,7 +53,6 @@ static void ask(struct transport *t, struct exchange *ex, const char *url)
     if (!ex->timeout_ns)
         ex->timeout_ns = 5000 * MS;
     ex->connect_timeout_ns = 2000 * MS;
-    n_done = 0;
     transport_send(t, ex);
 }
 
@@ -299,6 +299,90 @@ static void test_abort(void **state)
     raw_server_stop(server);
 }
 
+/* Those that were handed over and not begun yet, too. */
+static void test_abort_before_begin(void **state)
+{
+    (void)state;
+    struct raw_server *server = raw_server_start(sleep_long, NULL);
+    struct transport *t = NULL;
+    struct exchange ex[200];
+    memset(ex, 0, sizeof ex);
+    assert_int_equal(transport_new(4, &t, NULL), OK);
+    for (size_t i = 0; i < COUNT_OF(ex); i++)
+        ask(t, &ex[i], raw_server_url(server));
+    int64_t before = clock_mono_ns();
+    transport_abort(t);
+    wait_for(COUNT_OF(ex));
+    assert_true(clock_mono_ns() - before < 400 * MS);
+    transport_free(t);
+    for (size_t i = 0; i < COUNT_OF(ex); i++) {
+        assert_int_equal(ex[i].end, EXCHANGE_ABORTED);
+        exchange_release(&ex[i]);
+    }
+    raw_server_stop(server);
+}
+
+/* ---- many at once --------------------------------------------------------------- */
+
+#define N_LARGE 24
+#define LARGE (2u << 20)
+
+static int take_any(struct raw_connection *c, const struct raw_request *r, void *arg)
+{
+    (void)arg;
+    char mark[32];
+    snprintf(mark, sizeof mark, "%zu %.3s", r->len, r->body + r->len - 3);
+    raw_answer(c, 200, "", mark);
+    return 1;
+}
+
+static int n_uploaded;
+
+static void on_uploaded(struct exchange *ex)
+{
+    (void)ex;
+    n_uploaded++; // on the transport's thread only
+}
+
+/* Bodies that are lent from the same place, each with an end of its own. */
+static void test_many_uploads(void **state)
+{
+    (void)state;
+    struct raw_server *server = raw_server_start(take_any, NULL);
+    struct transport *t = NULL;
+    static struct exchange ex[N_LARGE];
+    static struct body bodies[N_LARGE];
+    static struct body_piece pieces[N_LARGE][2];
+    static char ends[N_LARGE][16];
+    char *shared = malloc(LARGE), expected[32];
+    memset(shared, 'a', LARGE);
+    assert_int_equal(transport_new(N_LARGE, &t, NULL), OK);
+    n_uploaded = 0;
+    for (int i = 0; i < N_LARGE; i++) {
+        snprintf(ends[i], sizeof ends[i], "%03d", i);
+        pieces[i][0] = (struct body_piece) { shared, LARGE, NULL };
+        pieces[i][1] = (struct body_piece) { ends[i], 3, NULL };
+        bodies[i] =
+            (struct body) { .pieces = pieces[i], .n_pieces = 2, .len = LARGE + 3 };
+        ex[i].body = &bodies[i];
+        ex[i].uploaded = on_uploaded;
+        ask(t, &ex[i], raw_server_url(server));
+    }
+    wait_for(N_LARGE);
+    transport_free(t);
+    assert_int_equal(n_uploaded, N_LARGE);
+    for (int i = 0; i < N_LARGE; i++) {
+        snprintf(expected, sizeof expected, "%u %03d", LARGE + 3, i);
+        assert_int_equal(ex[i].end, EXCHANGE_COMPLETE);
+        assert_string_equal(buffer_str(&ex[i].received), expected);
+        assert_in_range(
+            ex[i].uploaded_mono_ns, ex[i].sent_mono_ns, ex[i].first_byte_mono_ns);
+        exchange_release(&ex[i]);
+    }
+    raw_server_stop(server);
+    free(shared);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -309,6 +393,8 @@ int main(void)
         cmocka_unit_test(test_no_second_post),
         cmocka_unit_test(test_loopback_needs_no_proxy),
         cmocka_unit_test(test_abort),
+        cmocka_unit_test(test_abort_before_begin),
+        cmocka_unit_test(test_many_uploads),
     };
     return cmocka_run_group_tests_name("transport", tests, NULL, NULL);
 }

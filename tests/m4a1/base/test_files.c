@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,6 +112,24 @@ static void a_database_is_never_replaced(void **state)
     free(path);
 }
 
+/* Root may rename a file over a device: /dev/null would be gone. */
+static void a_pipe_is_written_to(void **state)
+{
+    (void)state;
+    char path[96], got[8] = "";
+    struct stat st;
+    snprintf(path, sizeof path, "%s/pipe", folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    int fd = open(path, O_RDWR | O_NONBLOCK);
+    assert_int_equal(file_write(path, "hello", 5, NULL), OK);
+    assert_int_equal(read(fd, got, sizeof got), 5);
+    assert_string_equal(got, "hello");
+    assert_int_equal(stat(path, &st), 0);
+    assert_true(S_ISFIFO(st.st_mode));
+    close(fd);
+    unlink(path);
+}
+
 static void says_what_is_wrong(void **state)
 {
     (void)state;
@@ -194,6 +213,7 @@ int main(void)
         cmocka_unit_test(writes_and_reads_back),
         cmocka_unit_test(a_failed_write_leaves_the_old_file),
         cmocka_unit_test(a_database_is_never_replaced),
+        cmocka_unit_test(a_pipe_is_written_to),
         cmocka_unit_test(says_what_is_wrong),
         cmocka_unit_test(makes_folders),
         cmocka_unit_test(a_pool_does_every_job),

@@ -158,6 +158,23 @@ static void doubled_keys_are_refused_on_request(void **state)
     buffer_release(&many);
 }
 
+/* 2^53 may be what is left of 2^53 + 1. */
+static void rounded_numbers_are_no_whole_ones(void **state)
+{
+    (void)state;
+    struct json *j;
+    assert_int_equal(
+        parse("[9007199254740991,-9007199254740991,9007199254740992,9007199254740993,"
+              "-9007199254740992,1e300,1.5]",
+            0, &j, NULL),
+        OK);
+    for (size_t i = 0; i < json_size(j); i++)
+        assert_int_equal(json_is_int(json_at(j, i)), i < 2);
+    assert_int_equal(json_int(json_at(j, 0), 0), INT64_C(9007199254740991));
+    assert_int_equal(json_int(json_at(j, 3), 7), 7);
+    json_free(j);
+}
+
 static void every_double_reads_back_bit_equal(void **state)
 {
     (void)state;
@@ -258,6 +275,7 @@ int main(void)
         cmocka_unit_test(escapes_in_comments_are_no_matter),
         cmocka_unit_test(comments_keep_their_lines),
         cmocka_unit_test(doubled_keys_are_refused_on_request),
+        cmocka_unit_test(rounded_numbers_are_no_whole_ones),
         cmocka_unit_test(every_double_reads_back_bit_equal),
         cmocka_unit_test(prints_three_styles),
         cmocka_unit_test(finds_the_line_of_a_path),

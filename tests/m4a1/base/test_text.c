@@ -53,6 +53,14 @@ static void formats_figures(void **state)
     assert_string_equal(text_duration(200, buf, sizeof buf), "3 min 20 s");
     assert_string_equal(text_duration(7320, buf, sizeof buf), "2 h 2 min");
     assert_string_equal(text_usd(0.01234, buf, sizeof buf), "$0.0123");
+    assert_string_equal(text_usd(0, buf, sizeof buf), "$0.00");
+    assert_string_equal(text_usd(1e6, buf, sizeof buf), "$1000000.00");
+    assert_string_equal(text_usd(9.99994, buf, sizeof buf), "$9.9999");
+    assert_string_equal(text_usd(0.00006, buf, sizeof buf), "$0.0001");
+    assert_string_equal(text_usd(0.00002, buf, sizeof buf), "$0.000020");
+    assert_string_equal(text_usd(0.000001, buf, sizeof buf), "$0.000001");
+    assert_string_equal(text_usd(1e-12, buf, sizeof buf), "$1.0e-12");
+    assert_string_equal(text_usd(-0.00002, buf, sizeof buf), "$-0.000020");
     assert_string_equal(text_double(0.1, buf), "0.1");
     assert_string_equal(text_double(0.1 + 0.2, buf), "0.30000000000000004");
     assert_string_equal(

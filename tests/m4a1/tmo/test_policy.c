@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "m4a1/base/files.h"
+#include "m4a1/base/json.h"
 #include "m4a1/base/text.h"
 #include "m4a1/tmo/policy.h"
 #include "tests/support/tmo_data.h"
@@ -140,11 +141,51 @@ static void test_broken_files(void **state)
     refuse(data, "\"w1\": [\n        [", "\"w1\": [\n        [0,", "w1 has a row of 65");
     refuse(data, "\"w1\": [\n        [", "\"w1\": [\n        [], [", "w1 has 15 rows");
     refuse(data, "\"b3\": [", "\"b3\": [\"x\",", "b3");
-    refuse(data, "  }\n}\n", "", "");
+    refuse(data, "\"\n}\n", "\"\n", "");
 
     // Unchanged, it loads still.
     assert_int_equal(policy_load(path, data, &back, NULL), OK);
     policy_release(&back);
+    policy_release(&policy);
+    dataset_free(data);
+}
+
+/* What a policy was trained with is not changed by writing something else down. */
+static void test_changed_files(void **state)
+{
+    (void)state;
+    struct dataset *data = simple_dataset(10, 3, scores);
+    struct policy policy = make(data), back;
+    save(&policy, data);
+    refuse(data, "\"response\":1,", "\"response\":2,",
+        "reward.response is 2, and the "
+        "environment \"as-published\" has 1");
+    refuse(data, "\"usage\":0.3333333333333333,", "\"usage\":0,", "reward.usage is 0");
+    refuse(
+        data, "\"latency_budget_s\":30", "\"latency_budget_s\":60", "latency_budget_s");
+    refuse(data, "\"k\":5", "\"k\":3", "changed after m4a1 train wrote it");
+    refuse(data, "\"seed\": 12", "\"seed\": 13", "changed after");
+    refuse(data, "\"gamma\":0.", "\"gamma\":0.1", "changed after");
+    refuse(data, "\"steps\":", "\"steps\":1", "changed after");
+    refuse(data, "\"b3\": [-", "\"b3\": [", "changed after");
+    refuse(data, "\"sha256\": \"", "\"sha256\": \"0", "changed after");
+    refuse(data, "\"sha256\": \"", "\"sha256\": null, \"note\": \"", "changed after");
+
+    // Laid out anew, or without the checksum that older files have not, it loads.
+    struct json *root;
+    struct buffer text;
+    assert_int_equal(json_read_file(path, 1 << 22, 0, &root, NULL), OK);
+    for (int is_old = 0; is_old <= 1; is_old++) {
+        if (is_old)
+            json_remove(root, "sha256");
+        buffer_init(&text, 1 << 22);
+        assert_int_equal(json_print(root, JSON_PRETTY, &text, NULL), OK);
+        assert_int_equal(file_write(path, text.data, text.len, NULL), OK);
+        buffer_release(&text);
+        assert_int_equal(policy_load(path, data, &back, NULL), OK);
+        policy_release(&back);
+    }
+    json_free(root);
     policy_release(&policy);
     dataset_free(data);
 }
@@ -170,6 +211,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_there_and_back),
         cmocka_unit_test(test_broken_files),
+        cmocka_unit_test(test_changed_files),
         cmocka_unit_test(test_other_data),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

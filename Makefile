@@ -201,7 +201,7 @@ $(BUILD)/m4a1: $(CLI_SRC:%.c=$(OBJ)/%.o) $(BUILD)/libm4a1.a
 $(BUILD)/tests/%: $(OBJ)/tests/%.o $(LIBS)
 	@mkdir -p $(@D)
 	$(call say,LINK  $@)
-	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS_ALL)
+	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ -lcmocka -lssl $(LIBS_ALL)
 
 $(BUILD)/tests/bench/%: $(OBJ)/tests/bench/%.o $(LIBS)
 	@mkdir -p $(@D)

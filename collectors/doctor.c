@@ -86,6 +86,21 @@ static void sort_findings(struct doctor_result *r)
 
 /* ---- one llm -------------------------------------------------------------------- */
 
+/* ", 60 requests a minute, 3 USD in all": as far as the recipe says so. */
+static void describe_pace(const struct llm *llm, char *out, size_t size)
+{
+    size_t n = 0;
+    *out = '\0';
+    if (llm->rpm > 0)
+        n += (size_t)snprintf(
+            out + n, size - n, ", %lld requests a minute", (long long)llm->rpm);
+    if (llm->tpm > 0)
+        n += (size_t)snprintf(
+            out + n, size - n, ", %lld tokens a minute", (long long)llm->tpm);
+    if (llm->max_usd > 0)
+        snprintf(out + n, size - n, ", %.4g USD in all", llm->max_usd);
+}
+
 static int check_protocol(struct doctor *d, const struct llm *llm)
 {
     struct error why = ERROR_INIT;
@@ -106,10 +121,12 @@ static int check_protocol(struct doctor *d, const struct llm *llm)
             "no bound of its answers' length: with a spending cap it is refused");
         return 0;
     }
+    char pace[128];
+    describe_pace(llm, pace, sizeof pace);
     doctor_note(d, llm, "limits", DOCTOR_OK, NULL,
-        "answers of at most %lld tokens, %d at once, %d attempts, %.0f s",
+        "answers of at most %lld tokens, %d at once, %d attempts, %.0f s%s",
         (long long)p->max_output_tokens(llm), llm->slots, llm->max_attempts,
-        llm->timeout_s);
+        llm->timeout_s, pace);
     return 1;
 }
 

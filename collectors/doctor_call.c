@@ -191,6 +191,18 @@ static void tell_answer(struct doctor *d, const struct llm *llm, const struct qu
             "its answers are simulated: this is m4a1 simulate");
 }
 
+static void tell_unsent(struct doctor *d, const struct llm *llm)
+{
+    char own[64] = "";
+    if (llm->max_usd > 0)
+        snprintf(own, sizeof own, ", or than its own cap of %.4g USD", llm->max_usd);
+    doctor_note(d, llm, "call", DOCTOR_SKIPPED,
+        llm->max_usd > 0 ? "raise --max-usd or its limits.max_usd, or bound its answers"
+                         : "raise --max-usd, or bound its answers",
+        "not tried: it might have cost more than what is left of %.4g USD%s",
+        d->o->max_usd, own);
+}
+
 static enum status tell_all(struct doctor *d, struct error *err)
 {
     struct query *q = NULL;
@@ -222,10 +234,7 @@ static enum status tell_all(struct doctor *d, struct error *err)
             else if (!query_is_null(q, 3))
                 tell_answer(d, llm, q);
             else
-                doctor_note(d, llm, "call", DOCTOR_SKIPPED,
-                    "raise --max-usd, or bound its answers",
-                    "not tried: it might have cost more than what is left of %.4g USD",
-                    d->o->max_usd);
+                tell_unsent(d, llm);
         }
         query_close(q);
     }

@@ -9,8 +9,8 @@
 #include "m4a1/base/clock.h"
 #include "m4a1/base/log.h"
 
-#define MIN_AHEAD 2  /* rendered calls that wait for a slot, an llm */
-#define MAX_AHEAD 16 /* over all llms */
+#define MIN_AHEAD 2  /* rendered calls that wait for a slot; every llm may have so many */
+#define MAX_AHEAD 16 /* over all llms, but for those */
 
 /* ---- on other threads ----------------------------------------------------------- */
 
@@ -132,7 +132,9 @@ static enum status pick_lane(
         struct lane *lane = &e->lanes[i];
         struct lane_retry first;
         int found = 0;
-        if (lane_is_closed(lane) || lane->n_ahead >= max_ahead(lane))
+        // A paused llm that has filled what all may have must not hold up the others.
+        int is_full = e->n_ahead >= MAX_AHEAD && lane->n_ahead >= MIN_AHEAD;
+        if (lane_is_closed(lane) || is_full || lane->n_ahead >= max_ahead(lane))
             continue;
         enum status s = lane_peek(lane, e->store, now, &first, &found, err);
         if (s != OK)
@@ -145,12 +147,28 @@ static enum status pick_lane(
     return OK;
 }
 
+/* What was rendered for an llm that is sent no more makes room for the others. */
+static void give_back(struct engine *e, struct lane *lane)
+{
+    for (struct job *job; (job = lane_pop(lane)); job_free(job)) {
+        struct lane_retry call = { { job->call_id, job->block, job->order },
+            job->n_failed, 1, job->is_fresh, 0 };
+        lane_wait(lane, &call);
+        engine_drop_body(e, job);
+        lane->n_ahead--;
+        e->n_ahead--;
+    }
+}
+
 enum status engine_begin_calls(struct engine *e, struct error *err)
 {
+    for (size_t i = 0; i < e->n_lanes; i++)
+        if (lane_is_closed(&e->lanes[i]))
+            give_back(e, &e->lanes[i]);
     // An isolated call has the machine for itself: nothing is rendered beside it.
     if (e->o->timing == ENGINE_ISOLATED && e->n_in_flight)
         return OK;
-    while (!e->is_stopping && e->n_ahead < MAX_AHEAD && !engine_is_laden(e)) {
+    while (!e->is_stopping && !engine_is_laden(e)) {
         struct lane *lane = NULL;
         struct lane_retry call;
         enum status s = pick_lane(e, &lane, &call, err);

@@ -187,7 +187,9 @@ static enum status refuse_mixture(
               "go beside them; rehearse in a copy of the store from before"
             : "nothing was sent: the store holds %lld simulated answers, and real ones "
               "do not "
-              "go beside them; collect into a store of its own (m4a1 init, ingest, plan)",
+              "go beside them; go on with --simulator URL, or collect into a store of "
+              "its own "
+              "(m4a1 init, ingest, plan)",
         (long long)n);
 }
 

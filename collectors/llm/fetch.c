@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "collectors/llm/network.h"
 #include "m4a1/base/clock.h"
 #include "m4a1/base/text.h"
 
@@ -29,20 +30,6 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
         strptime(text + 6, "%a, %d %b %Y %H:%M:%S GMT", &tm))
         f->date_ms = (int64_t)timegm(&tm) * 1000;
     return size * n;
-}
-
-int fetch_is_loopback(const char *url)
-{
-    CURLU *u = curl_url();
-    char *host = NULL;
-    int yes = 0;
-    if (u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
-        curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK)
-        yes = !strcmp(host, "localhost") || text_ends(host, ".localhost") ||
-              text_starts(host, "127.") || !strcmp(host, "[::1]");
-    curl_free(host);
-    curl_url_cleanup(u);
-    return yes;
 }
 
 static int add_lines(struct curl_slist **list, char *lines)
@@ -82,13 +69,7 @@ static enum status set_headers(struct curl_slist **list, const char *url,
 static void set_options(CURL *e, const char *url, const char *body,
     struct curl_slist *headers, long timeout_ms, struct fetched *out, char *why)
 {
-    curl_easy_setopt(e, CURLOPT_URL, url);
-    curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(e, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-    curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(e, CURLOPT_USERAGENT, "m4a1/" M4A1_VERSION);
+    network_set(e, url);
     curl_easy_setopt(e, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, timeout_ms);
     curl_easy_setopt(e, CURLOPT_ERRORBUFFER, why);
@@ -98,8 +79,6 @@ static void set_options(CURL *e, const char *url, const char *body,
     curl_easy_setopt(e, CURLOPT_HEADERDATA, out);
     if (body)
         curl_easy_setopt(e, CURLOPT_POSTFIELDS, body);
-    if (fetch_is_loopback(url))
-        curl_easy_setopt(e, CURLOPT_PROXY, "");
 }
 
 enum status fetch(const char *url, const struct key_use *key, const char *body,
@@ -119,6 +98,7 @@ enum status fetch(const char *url, const struct key_use *key, const char *body,
         long status = 0;
         curl_easy_getinfo(e, CURLINFO_RESPONSE_CODE, &status);
         out->http_status = (int)status;
+        network_explain(e, code, why, sizeof why);
         if (key) { // a server may quote what it was sent
             key_scrub(key, out->body.data, out->body.len);
             key_scrub(key, why, strlen(why));

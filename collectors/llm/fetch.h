@@ -1,7 +1,6 @@
 /* fetch.h - one small request that waits for its answer: what a server tells of itself.
  *
- * Not for calls: nothing is measured.  The same rules as in transport.h hold: http and
- * https only, certificates verified, no redirects, no proxy for loopback. */
+ * Not for calls: nothing is measured.  The rules of network.h hold. */
 #ifndef COLLECTORS_LLM_FETCH_H
 #define COLLECTORS_LLM_FETCH_H
 
@@ -23,8 +22,5 @@ struct fetched {
 MUST_CHECK enum status fetch(const char *url, const struct key_use *key, const char *body,
     int64_t timeout_ns, struct fetched *out, struct error *err);
 void fetched_release(struct fetched *f);
-
-/* True where the address is this machine's loopback. */
-int fetch_is_loopback(const char *url);
 
 #endif

@@ -20,7 +20,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "collectors/llm/fetch.h"
+#include "collectors/llm/network.h"
 #include "m4a1/base/clock.h"
 #include "m4a1/base/text.h"
 
@@ -226,13 +226,7 @@ static void set_options(struct transfer *t, long upload_buffer)
     CURL *e = t->easy;
     struct exchange *ex = t->ex;
     curl_easy_setopt(e, CURLOPT_PRIVATE, t);
-    curl_easy_setopt(e, CURLOPT_URL, ex->url);
-    curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(e, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-    curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(e, CURLOPT_USERAGENT, "m4a1/" M4A1_VERSION);
+    network_set(e, ex->url);
     curl_easy_setopt(e, CURLOPT_POST, 1L);
     curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)t->n_left);
     curl_easy_setopt(e, CURLOPT_HTTPHEADER, t->headers);
@@ -252,8 +246,6 @@ static void set_options(struct transfer *t, long upload_buffer)
     // Nothing compressed is asked for; what comes so all the same is unpacked.
     curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "identity");
     curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, ex->is_fresh ? 1L : 0L);
-    if (fetch_is_loopback(ex->url))
-        curl_easy_setopt(e, CURLOPT_PROXY, "");
 }
 
 static void set_end(struct exchange *ex, enum exchange_end end, const char *why)
@@ -395,6 +387,7 @@ static int take_ended(struct transport *tr)
                                                       : NULL;
         if (why) // libcurl tells how it noticed, not what it is
             t->ex->error[0] = '\0';
+        network_explain(t->easy, code, t->ex->error, sizeof t->ex->error);
         end_transfer(tr, t, end, why ? why : curl_easy_strerror(code));
         n++;
     }

@@ -8,6 +8,7 @@
 #include "m4a1/base/text.h"
 #include "m4a1/cli/cli.h"
 #include "schema/query.h"
+#include "schema/recipe.h"
 #include "schema/store.h"
 
 /* What the choice of the next command rests on. */
@@ -128,7 +129,8 @@ static enum status add_lists(
         { "open", 'i' } };
     static const struct column cost[] = { { "llm", 't' }, { "role", 't' },
         { "attempts", 'i' }, { "cost_unknown", 'i' }, { "in_flight", 'i' },
-        { "cost_usd", 'd' }, { "reserved_usd", 'd' }, { "unpriced", 'i' } };
+        { "cost_usd", 'd' }, { "reserved_usd", 'd' }, { "unpriced", 'i' },
+        { "energy_usd", 'd' }, { "cap_usd", 'd' } };
     static const struct column failures[] = { { "error_class", 't' }, { "llm", 't' },
         { "attempts", 'i' }, { "final", 'i' }, { "example", 't' } };
     static const struct column censoring[] = { { "task", 't' }, { "llm", 't' },
@@ -146,9 +148,11 @@ static enum status add_lists(
             " AND a.status <> 'sent'),"
             " sum(a.status = 'sent'), total(x.cost_pusd / 1e12),"
             " total((x.counted_pusd - coalesce(x.cost_pusd, 0)) / 1e12),"
-            " sum(a.status = 'ok' AND x.cost_pusd IS NULL)"
+            " sum(a.status = 'ok' AND x.cost_pusd IS NULL),"
+            " sum(r.energy_pusd) / 1e12, l.settings ->> '$.max_usd'"
             " FROM attempt a JOIN attempt_cost x USING (attempt_id)"
             " JOIN call c ON c.call_id = a.call_id JOIN llm l USING (llm_id)"
+            " LEFT JOIN response_cost r ON r.attempt_id = a.attempt_id"
             " GROUP BY l.llm_id",
             cost, COUNT_OF(cost), err);
     if (!s)
@@ -174,6 +178,32 @@ static enum status add_lists(
             " FROM split s JOIN split_session x USING (split_id)"
             " GROUP BY split_id ORDER BY s.name",
             splits, COUNT_OF(splits), err);
+    return s;
+}
+
+/* What all llms cost together, beside the cap that the recipe sets. */
+static enum status add_money(
+    struct store *store, struct json_keeper *k, struct json *root, struct error *err)
+{
+    static const char *const keys[] = { "cost_usd", "reserved_usd", "energy_usd" };
+    struct recipe *recipe = NULL;
+    int64_t n = 0;
+    struct json *money = json_keep(k, json_set_object(root, "money"));
+    for (size_t i = 0; i < COUNT_OF(keys); i++) {
+        double sum = 0;
+        for (const struct json *c = json_first(json_get(root, "spent")); c;
+             c = json_next(c))
+            sum += json_number(json_get(c, keys[i]), 0);
+        json_keep(k, json_set_number(money, keys[i], sum));
+    }
+    enum status s = count(store, &n, err, "SELECT count(*) FROM recipe");
+    if (!s && n)
+        s = recipe_of_store(store, &recipe, err);
+    if (recipe && recipe->plan.max_usd >= 0)
+        json_keep(k, json_set_number(money, "cap_usd", recipe->plan.max_usd));
+    else
+        json_keep(k, json_set_null(money, "cap_usd"));
+    recipe_free(recipe);
     return s;
 }
 
@@ -204,6 +234,8 @@ static enum status build(struct store *store, struct json **out, struct error *e
     set_standing(&k, root, &st);
     if (!s)
         s = add_lists(store, &k, root, err);
+    if (!s)
+        s = add_money(store, &k, root, err);
     struct advice advice = next_step(&st);
     char *next = text_format("%.*s%s%s", (int)strcspn(advice.command, "%"),
         advice.command, store_path(store), strchr(advice.command, '%') + 2);
@@ -249,19 +281,31 @@ static void print_progress(const struct json *list)
     table_free(t);
 }
 
-static void print_spent(const struct json *list)
+/* A sum in dollars, or nothing where there is none. */
+static const char *dollars(const struct json *j, const char *key, char buf[32])
 {
-    char n[4][32], usd[2][32];
-    struct table *t = table_new(7);
+    const struct json *value = json_get(j, key);
+    buf[0] = '\0';
+    if (value && !json_is_null(value))
+        text_usd(json_number(value, 0), buf, 32);
+    return buf;
+}
+
+static void print_spent(const struct json *list, const struct json *all)
+{
+    char n[4][32], usd[4][32];
+    struct table *t = table_new(9);
     table_row(t, "llm", "requests", "cost unknown", "in flight", "known", "reserved",
-        "without a price");
-    for (const struct json *c = json_first(list); c; c = json_next(c)) {
-        text_usd(json_number(json_get(c, "cost_usd"), 0), usd[0], sizeof usd[0]);
-        text_usd(json_number(json_get(c, "reserved_usd"), 0), usd[1], sizeof usd[1]);
+        "cap", "electricity", "without a price");
+    for (const struct json *c = json_first(list); c; c = json_next(c))
         table_row(t, json_text(json_get(c, "llm"), ""), figure(c, "attempts", n[0]),
-            figure(c, "cost_unknown", n[1]), figure(c, "in_flight", n[2]), usd[0], usd[1],
+            figure(c, "cost_unknown", n[1]), figure(c, "in_flight", n[2]),
+            dollars(c, "cost_usd", usd[0]), dollars(c, "reserved_usd", usd[1]),
+            dollars(c, "cap_usd", usd[2]), dollars(c, "energy_usd", usd[3]),
             figure(c, "unpriced", n[3]));
-    }
+    table_row(t, "all", "", "", "", dollars(all, "cost_usd", usd[0]),
+        dollars(all, "reserved_usd", usd[1]), dollars(all, "cap_usd", usd[2]),
+        dollars(all, "energy_usd", usd[3]), "");
     if (json_size(list)) {
         printf("\nspent (reserved: for requests whose cost is not known; counts against "
                "a cap)\n");
@@ -323,7 +367,7 @@ static void print_status(const struct json *j)
     printf("; %lld not yet scored, %lld that could not be scored\n",
         number(j, "not_yet_scored"), number(j, "unscored"));
     print_progress(json_get(j, "progress"));
-    print_spent(json_get(j, "spent"));
+    print_spent(json_get(j, "spent"), json_get(j, "money"));
     print_failures(json_get(j, "failures"));
     print_censoring(json_get(j, "censoring"));
     const struct json *splits = json_get(j, "splits");

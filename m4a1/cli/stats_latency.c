@@ -41,12 +41,16 @@ enum column {
     SIMULATED
 };
 
+/* Whether a server tells of its cache: counts are 0 where it says nothing, but a share of
+ * 0 % would be made up.  Gemini alone leaves out what is 0. */
+#define TELLS_OF_CACHE "(y.usage LIKE '%cache%' OR l.protocol = 'gemini')"
 #define ROWS                                                                             \
     " x.latency_s, x.first_token_s, x.upload_s, x.server_s, x.loop_lag_s, x.in_flight,"  \
-    " x.reused, x.cache_read_tokens, x.prompt_tokens,"                                   \
+    " x.reused, iif(" TELLS_OF_CACHE ", x.cache_read_tokens, NULL), x.prompt_tokens,"    \
     " (SELECT cost_pusd FROM response_cost p WHERE p.response_id = x.response_id),"      \
     " (SELECT energy_pusd FROM response_cost p WHERE p.response_id = x.response_id),"    \
-    " x.simulated FROM latency x JOIN call c USING (call_id)"
+    " x.simulated FROM latency x JOIN call c USING (call_id) JOIN llm l USING (llm_id)"  \
+    " JOIN response y ON y.response_id = x.response_id"
 
 /* What NULLs are in a group's columns is pooled. */
 static const char by_llm[] =

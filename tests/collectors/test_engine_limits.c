@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -483,6 +484,50 @@ static void test_outage(void **state)
     store_fixture_close(&f);
 }
 
+/* ---- llms that stop, beside others ---------------------------------------------- */
+
+static int take_no_key(
+    struct raw_connection *c, const struct raw_request *request, void *arg)
+{
+    (void)request, (void)arg;
+    raw_sleep_ms(20); // time enough to render what could go next
+    raw_answer(c, 401, "", "{\"error\":{\"message\":\"no such key\"}}");
+    return 1;
+}
+
+/* What was rendered for llms that will be sent no more keeps no room from the others. */
+static void test_closed_llms_hold_up_nobody(void **state)
+{
+    (void)state;
+    static const int quick_ms = 1;
+    struct store_fixture f;
+    struct engine_result r;
+    struct engine_options o;
+    store_fixture_open(&f, "keep");
+    struct raw_server *refusing = raw_server_start(take_no_key, NULL);
+    struct raw_server *good =
+        raw_server_start(answer_slowly, (void *)(uintptr_t)&quick_ms);
+    int64_t llms[4];
+    const char *const names[] = { "bad", "worse", "worst", "good" };
+    for (int i = 0; i < 4; i++) {
+        llms[i] = store_fixture_llm(
+            &f, names[i], raw_server_url(i < 3 ? refusing : good), use_16_slots);
+        store_fixture_price(&f, llms[i], 0, 0);
+    }
+    for (int i = 0; i < 305; i++)
+        store_fixture_session(&f, llms[i < 300 ? i % 3 : 3], 1, 0);
+    engine_options_init(&o);
+    o.in_flight = 4;
+    alarm(20); // it used to wait for ever
+    assert_int_equal(run(&f, &o, &r), E_PARTIAL);
+    alarm(0);
+    assert_int_equal(r.n_answered, 5);
+    engine_result_release(&r);
+    raw_server_stop(refusing);
+    raw_server_stop(good);
+    store_fixture_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -497,6 +542,7 @@ int main(void)
         cmocka_unit_test(test_lag_is_recorded),
         cmocka_unit_test(test_same_error_again_is_final),
         cmocka_unit_test(test_outage),
+        cmocka_unit_test(test_closed_llms_hold_up_nobody),
     };
     return cmocka_run_group_tests_name("engine_limits", tests, NULL, NULL);
 }

@@ -13,7 +13,7 @@ recipe()
   "sessions": {"n": 3, "turns": [2, 4], "seed": 7},
   "llms": {
     "good": {"role": "cloud", "protocol": "openai-chat", "url": "$1", "model": "a",
-        "key_env": "A_KEY", "parameters": {"max_tokens": 50}},
+        "key_env": "A_KEY", "parameters": {"max_tokens": 50}, "limits": {"rpm": 60}},
     "keyless": {"role": "cloud", "protocol": "openai-chat", "url": "$1", "model": "b",
         "key_env": "NO_KEY", "parameters": {"max_tokens": 50}},
     "refused": {"role": "cloud", "protocol": "openai-chat", "url": "$1", "model": "c",
@@ -51,6 +51,8 @@ check_equal "a key that is refused" "$(state refused call)" wrong
 check_equal "says what to do" "$(todo refused call | grep -c 'does not take this key')" 1
 check_equal "a server that is down" "$(state down server)" wrong
 check_equal "no price" "$(state unpriced price)" wrong
+check_equal "limits of the recipe are told" "$(jq -r '.findings[] |
+    select(.llm == "good" and .topic == "limits") | .what' out.json | grep -c '60 requests a minute')" 1
 check_equal "a call that might be dear is not sent" "$(state costly call)" skipped
 check_equal "disk" "$(jq -r '.findings[] | select(.topic == "disk") | .what' out.json |
     grep -c free)" 1

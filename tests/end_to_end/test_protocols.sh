@@ -112,6 +112,9 @@ check_equal "vendors that give a request an id have given one" \
     "$(sql "SELECT count(*) FROM response r JOIN attempt a USING (attempt_id) JOIN call c ON
         c.call_id = a.call_id JOIN llm l USING (llm_id) WHERE l.protocol <> 'ollama'
         AND a.request_id IS NULL")" 0
+check_equal "no cached share is made up where a server tells of no cache" "$("$M4A1" stats latency \
+    "$store" --json | jq -r '[.llms[] | select(.cached_share == null).llm |
+    sub("[^a-z].*"; "")] | unique | join(" ")')" ollama
 check "cached tokens are among them" test "$(sql 'SELECT sum(cache_read_tokens) FROM response')" -gt 1000
 check_equal "but Ollama has none" "$(sql "SELECT sum(r.cache_read_tokens) FROM response r JOIN
     call c USING (call_id) JOIN llm l USING (llm_id) WHERE l.protocol = 'ollama'")" 0

@@ -86,6 +86,13 @@ check_equal "once" "$(sql 'SELECT count(*) FROM response')" "$planned"
 check "and nothing is open" "$M4A1" status s.m4a1 --json --exit-code
 check_equal "nor waits" "$(jq '[.ready, .waiting, .failed, .blocked, .open_attempts] | add' "$TAP_OUT")" 0
 
+"$M4A1" status s.m4a1 --json >status.json
+check_equal "all costs are summed" "$(jq '.money.cost_usd * 1e6 | round' status.json)" \
+    "$(sql 'SELECT round(sum(cost_usd) * 1e6) FROM cost_by_llm' | sed 's/\.0$//')"
+check_equal "beside the recipe's cap" "$(jq .money.cap_usd status.json)" 25
+check "for people" "$M4A1" status s.m4a1
+check_output "with one row for all" '^all .*\$25\.00'
+
 check "latencies" "$M4A1" stats latency s.m4a1 --json --profile costs.json
 check_equal "loaded and isolated apart" \
     "$(jq -r '[.actions[].timing] | unique | join(" ")' costs.json)" "isolated loaded"

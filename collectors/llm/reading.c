@@ -11,7 +11,7 @@
 #include "m4a1/base/text.h"
 
 #define MAX_TOKENS 100000000 /* no answer has more: such a count is nonsense */
-#define MAX_QUOTED 400        /* bytes of a body that an error message quotes */
+#define MAX_QUOTED 400       /* bytes of a body that an error message quotes */
 #define MAX_ID 200
 #define MAX_USAGE 1000   /* members of a usage object; no provider has a tenth of it */
 #define MAX_COST_USD 1e6 /* no answer costs more: such a cost is nonsense */

@@ -12,7 +12,15 @@
 #define ESCAPE 6 /* bytes of \uXXXX */
 #define HALF 3   /* bytes of half a pair */
 
-static const char replacement[HALF + 1] = "\xEF\xBF\xBD"; // U+FFFD
+#define REPLACEMENT 0xfffd
+
+/* A number from 0x800 to 0xffff as the three bytes of UTF-8, halves too. */
+static void put_three(char *to, int c)
+{
+    to[0] = (char)(0xe0 | c >> 12);
+    to[1] = (char)(0x80 | (c >> 6 & 0x3f));
+    to[2] = (char)(0x80 | (c & 0x3f));
+}
 
 static int digit(char c)
 {
@@ -87,13 +95,9 @@ size_t json_escape_mend(char *text, size_t len)
         n = 1;
         enum json_escape found =
             text[i] == '\\' ? look(text + i, len - i, &n) : JSON_ESCAPE_FINE;
-        int number = found == JSON_ESCAPE_HALF ? number_at(text + i, len - i) : 0;
-        if (found == JSON_ESCAPE_HALF) {
-            text[to++] = (char)0xed;
-            text[to++] = (char)(0x80 | (number >> 6 & 0x3f));
-            text[to++] = (char)(0x80 | (number & 0x3f));
-        } else if (found == JSON_ESCAPE_NUL) {
-            memcpy(text + to, replacement, HALF);
+        if (found == JSON_ESCAPE_HALF || found == JSON_ESCAPE_NUL) {
+            int number = number_at(text + i, len - i);
+            put_three(text + to, number ? number : REPLACEMENT);
             to += HALF;
         } else {
             memmove(text + to, text + i, n);
@@ -126,7 +130,7 @@ void json_join_halves(char *s)
             *to = (char)(0x80 | (c & 0x3f));
             s += 2 * HALF;
         } else if (high >= 0) {
-            memcpy(to, replacement, HALF);
+            put_three(to, REPLACEMENT);
             to += HALF - 1;
             s += HALF;
         } else if (!(*to = *s++)) {

@@ -688,7 +688,7 @@ static void test_shapes_of_keys(void **state)
     (void)state;
     static const char *const keys[] = { SK, "sk-0123456789abcdefghij",
         "sk-ant-api03-Zx9Yw8Vu7Ts6Rq5Po4Nm3Lk2-_A", "sk-or-v1-00112233445566778899aabb",
-        "(" SK ")", "key=" SK, "Authorization: Bearer abcdefghijklmnop12345",
+        ("(" SK ")"), ("key=" SK), "Authorization: Bearer abcdefghijklmnop12345",
         "authorization: bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc_def",
         "AKIAIOSFODNN7EXAMPLE", "ASIAIOSFODNN7EXAMPLE",
         "AIzaSyA1234567890abcdefghijklmnopqrstuv",

@@ -92,7 +92,9 @@ static enum status begin_call(
     job->block = call->call.block;
     job->order = call->call.order;
     job->n_failed = call->n_failed;
-    job->is_fresh = call->is_fresh || e->o->fresh_connections;
+    // Where there is one attempt only, it is not to meet a dead kept-alive connection.
+    int max_attempts = e->o->max_attempts ? e->o->max_attempts : lane->llm->max_attempts;
+    job->is_fresh = call->is_fresh || e->o->fresh_connections || max_attempts == 1;
     job->is_isolated = e->o->timing == ENGINE_ISOLATED;
     job->is_simulated = e->o->simulator_url != NULL;
     job->may_be_marked = e->o->is_rehearsal;

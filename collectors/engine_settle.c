@@ -178,7 +178,7 @@ static int plan_next(struct engine *e, struct lane *lane, const struct job *job)
      * said how many there shall be. A probe that finds the server still down says nothing
      * about its call. */
     int is_down = failure == FAILURE_CONNECT || says_not_now(http_status);
-    int is_counted = failure != FAILURE_STALE &&
+    int is_counted = (failure != FAILURE_STALE || max_attempts == 1) &&
                      (failure != FAILURE_CONNECT || e->o->max_attempts > 0) &&
                      !(job->is_probe && is_down && max_attempts > 1);
     int n_failed = job->n_failed + is_counted;

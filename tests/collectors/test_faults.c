@@ -725,6 +725,31 @@ static void test_every_fault(void **state)
         play_one(&faults[i]);
 }
 
+/* With one attempt a call no request is repeated, and none goes over a connection that may
+ * be dead. */
+static void test_one_attempt_is_one_request(void **state)
+{
+    (void)state;
+    static const struct fault dead = { .play = play_dead, .always = 1 };
+    struct store_fixture f;
+    struct engine_result r;
+    struct engine_options o;
+    store_fixture_open(&f, "keep");
+    struct raw_server *server = raw_server_start(play, (void *)(uintptr_t)&dead);
+    int64_t llm = store_fixture_llm(&f, "a", raw_server_url(server), NULL);
+    store_fixture_price(&f, llm, PRICE, PRICE);
+    store_fixture_session(&f, llm, 3, 0);
+    engine_options_init(&o);
+    o.max_attempts = 1;
+    err = (struct error)ERROR_INIT;
+    assert_int_equal(engine_run(f.store, &o, &r, &err), OK);
+    assert_int_equal(r.n_sent, 3);
+    assert_int_equal(r.n_answered, 3);
+    engine_result_release(&r);
+    raw_server_stop(server);
+    store_fixture_close(&f);
+}
+
 /* The cell of a row of the page with this number, from 0; "the same" is that of the row
  * above. */
 static char *cell_of(const char *page, const char *row, int number)
@@ -788,6 +813,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_fault),
+        cmocka_unit_test(test_one_attempt_is_one_request),
         cmocka_unit_test(test_page_has_every_fault),
     };
     return cmocka_run_group_tests_name("faults", tests, NULL, NULL);

@@ -3,15 +3,14 @@
 # refusals, interruption, and looking at single calls.
 . "$(dirname "$0")/../support/tap.sh"
 
-[ -n "$SHARED" ] && [ -d "$SHARED/data/views" ] || skip_all "shared material (data/views) is absent"
 command -v sqlite3 >/dev/null || skip_all "the sqlite3 program is not installed"
 
 store=$WORK/a.store
-mkdir -p "$WORK/scenes/kitchen"
-cp "$SHARED"/data/views/*.jpg "$WORK/scenes/kitchen"
 sql() { sqlite3 -batch -noheader "$store" "$1"; }
+one_is_open() { [ "$(sql "SELECT count(*) FROM attempt WHERE status = 'sent'")" -gt 0 ]; }
 json() { sed -n "s/^ *\"$1\": *\([^,]*\),\{0,1\}$/\1/p" "$TAP_OUT" | head -n 1; }
 
+check "scenes are drawn" "$M4A1" demo --scenes "$WORK/scenes" --n-scenes 1 --quiet
 check "a store is made" "$M4A1" init "$store" --recipe m4a1
 check "scenes are put in" "$M4A1" ingest "$store" "$WORK/scenes" --quiet
 check "an empty plan is no error" "$M4A1" collect "$store"
@@ -75,7 +74,7 @@ start_simulator --time-scale 0.2 || exit 1
 "$M4A1" collect "$store" --simulator "http://127.0.0.1:$SIM_PORT" --quiet >"$WORK/out" 2>&1 &
 pid=$!
 stop_at_exit "$pid"
-sleep 1
+wait_for 30 one_is_open
 kill -INT "$pid"
 wait "$pid"
 check_equal "an interrupted run says so" $? 130
@@ -89,7 +88,7 @@ start_simulator --time-scale 5 || exit 1
 "$M4A1" collect "$store" --simulator "http://127.0.0.1:$SIM_PORT" --quiet >"$WORK/out" 2>&1 &
 pid=$!
 stop_at_exit "$pid"
-sleep 1
+wait_for 30 one_is_open
 kill -INT "$pid"
 sleep 0.3
 kill -INT "$pid"

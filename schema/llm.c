@@ -161,10 +161,9 @@ static enum status llm_update(struct store *store, struct llm *llm, int64_t id, 
             "model, "
             "role, parameters and system prompt stay; give the changed one a new name, "
             "or, "
-            "where none of its calls was sent, drop them first: m4a1 plan %s --undo "
-            "--llm "
-            "%s",
-            llm->name, store_path(store), llm->name);
+            "where none of its calls was sent, drop them first (m4a1 plan STORE --undo "
+            "--llm %s)",
+            llm->name, llm->name);
     llm->llm_id = id;
     return store_run(store, err,
         "UPDATE llm SET identity = ?, role = ?, protocol = ?, endpoint = ?, model = ?, "

@@ -4,10 +4,12 @@
 
 #include "collectors/plan_add.h"
 #include "collectors/plan_fill.h"
+#include "collectors/plan_undo.h"
 #include "export/json_keep.h"
 #include "m4a1/base/text.h"
 #include "m4a1/cli/cli.h"
 #include "m4a1/cli/plan_policy.h"
+#include "m4a1/cli/plan_tell.h"
 #include "schema/recipe.h"
 
 #define GAPS_SHOWN 12
@@ -28,126 +30,17 @@ static const struct cli_option options[] = {
     { "add-llm", "NAME", "ask this llm over the histories that are there" },
     { "anchors", "X",
         "with --add-llm: share of old answers asked again (default: plan.anchors)" },
+    { "undo", NULL, "drop what was never attempted, of the last plan" },
+    { "llm", "NAME", "with --undo: of this llm instead, in all plans" },
     { "dry-run", NULL, "say what it would take and write nothing" },
     { "json", NULL, "the counts and the estimate as JSON" },
     { NULL, NULL, NULL },
 };
 
-/* ---- what it will take ---- */
-
-static void set_estimate(
-    struct json_keeper *k, struct json *root, const struct plan_estimate *e)
-{
-    struct json *j = json_keep(k, json_set_object(root, "estimate"));
-    json_keep(k, json_set_int(j, "calls", e->calls));
-    json_keep(k, json_set_int(j, "judgements", e->judgements));
-    json_keep(k, json_set_number(j, "input_tokens", e->input_tokens));
-    json_keep(k, json_set_number(j, "output_tokens", e->output_tokens));
-    json_keep(k, json_set_number(j, "usd", e->usd));
-    json_keep(k, json_set_number(j, "usd_low", e->usd_low));
-    json_keep(k, json_set_number(j, "usd_high", e->usd_high));
-    json_keep(k, json_set_number(j, "hours", e->hours));
-    if (e->thinnest.wanted) {
-        struct json *cell = json_keep(k, json_set_object(j, "thinnest_cell"));
-        json_keep(k, json_set_text(cell, "cell", e->thinnest.what));
-        json_keep(k, json_set_int(cell, "planned", e->thinnest.planned));
-        json_keep(k, json_set_int(cell, "wanted", e->thinnest.wanted));
-    }
-    struct json *list = json_keep(k, json_set_array(j, "llms"));
-    for (size_t i = 0; i < e->n_llms; i++) {
-        const struct estimate_llm *l = &e->llms[i];
-        if (!l->calls)
-            continue;
-        struct json *row = json_keep(k, json_add_object(list));
-        json_keep(k, json_set_text(row, "llm", l->name));
-        json_keep(k, json_set_text(row, "basis", estimate_basis_names[l->basis]));
-        json_keep(k, json_set_int(row, "measured_answers", l->n_measured));
-        json_keep(k, json_set_int(row, "calls", l->calls));
-        json_keep(k, json_set_number(row, "input_tokens", l->input_tokens));
-        json_keep(k, json_set_number(row, "output_tokens", l->output_tokens));
-        json_keep_figure(k, row, "usd", l->is_priced ? l->usd : NAN);
-        json_keep_figure(k, row, "usd_low", l->is_priced ? l->usd_low : NAN);
-        json_keep_figure(k, row, "usd_high", l->is_priced ? l->usd_high : NAN);
-        json_keep(k, json_set_number(row, "latency_s", l->latency_s));
-        json_keep(k, json_set_number(row, "hours", l->hours));
-    }
-}
-
-static void print_estimate_llms(const struct plan_estimate *e)
-{
-    struct table *t = table_new(7);
-    table_row(t, "llm", "calls", "tokens in", "tokens out", "dollars", "hours", "basis");
-    for (size_t i = 0; i < e->n_llms; i++) {
-        const struct estimate_llm *l = &e->llms[i];
-        char calls[32], in[32], out[32], usd[48] = "no price", hours[32], basis[64];
-        char a[16], b[16];
-        if (!l->calls)
-            continue;
-        snprintf(calls, sizeof calls, "%lld", (long long)l->calls);
-        snprintf(in, sizeof in, "%.0f", l->input_tokens);
-        snprintf(out, sizeof out, "%.0f", l->output_tokens);
-        if (l->is_priced)
-            snprintf(usd, sizeof usd, "%s to %s", text_usd(l->usd_low, a, sizeof a),
-                text_usd(l->usd_high, b, sizeof b));
-        snprintf(hours, sizeof hours, "%.2f", l->hours);
-        if (l->basis == BASIS_GUESSED)
-            snprintf(basis, sizeof basis, "guessed");
-        else
-            snprintf(basis, sizeof basis, "%lld answers%s", (long long)l->n_measured,
-                l->basis == BASIS_SIMULATED ? ", simulated" : "");
-        table_row(t, l->name, calls, in, out, usd, hours, basis);
-    }
-    table_print(t);
-    table_free(t);
-}
-
-static void print_estimate(const struct plan_estimate *e)
-{
-    char usd[24], low[24], high[24], hours[32];
-    if (!e->calls)
-        return;
-    printf("\nExpected: %lld calls and %lld judgements, %.0f tokens in and %.0f out,\n"
-           "%s (%s to %s), about %s.\n",
-        (long long)e->calls, (long long)e->judgements, e->input_tokens, e->output_tokens,
-        text_usd(e->usd, usd, sizeof usd), text_usd(e->usd_low, low, sizeof low),
-        text_usd(e->usd_high, high, sizeof high),
-        text_duration(3600 * e->hours, hours, sizeof hours));
-    print_estimate_llms(e);
-    if (e->n_guessed)
-        printf("%d llms have no answers yet: their figures are an estimate from lengths "
-               "of\nprompts and the recipe's image_tokens.\n",
-            e->n_guessed);
-    if (e->n_simulated)
-        printf("Of %d llms only simulated answers are there; real ones will differ.\n",
-            e->n_simulated);
-    if (e->n_unpriced)
-        printf("%d llms have no price for today; their dollars are not counted.\n",
-            e->n_unpriced);
-    if (e->thinnest.wanted)
-        printf("Thinnest cell: %s: %lld planned, %lld wanted%s.\n", e->thinnest.what,
-            (long long)e->thinnest.planned, (long long)e->thinnest.wanted,
-            e->thinnest.planned < e->thinnest.wanted ? " (m4a1 plan --fill adds to it)"
-                                                     : " at least");
-}
-
-static void set_counts(struct json_keeper *k, struct json *j, const struct plan_counts *c)
-{
-    json_keep(k, json_set_int(j, "sessions", c->sessions));
-    json_keep(k, json_set_int(j, "sessions_before", c->sessions_before));
-    json_keep(k, json_set_int(j, "turns", c->turns));
-    json_keep(k, json_set_int(j, "scenes", c->scenes));
-    json_keep(k, json_set_int(j, "instants", c->instants));
-    struct json *calls = json_keep(k, json_set_object(j, "calls"));
-    json_keep(k, json_set_int(calls, "path", c->path));
-    json_keep(k, json_set_int(calls, "fan_out", c->fan_out));
-    json_keep(k, json_set_int(calls, "reference", c->reference));
-    json_keep(k, json_set_int(calls, "check", c->check));
-}
-
 static enum status print_json(const struct cli *cli, struct json *j,
     struct json_keeper *k, const struct plan_estimate *e, struct error *err)
 {
-    set_estimate(k, j, e);
+    plan_set_estimate(k, j, e);
     json_keep(k, json_set_bool(j, "written", !cli_flag(cli, "dry-run")));
     enum status s = k->ok ? cli_print_json(j, err) : error_nomem(err, 64);
     json_free(j);
@@ -162,24 +55,27 @@ static enum status print_drawn(const struct cli *cli, const struct plan_counts *
     if (cli_flag(cli, "json")) {
         struct json_keeper k = { 1 };
         struct json *j = json_keep(&k, json_new_object());
-        set_counts(&k, j, c);
+        plan_set_counts(&k, j, c);
         return print_json(cli, j, &k, e, err);
     }
     if (!c->sessions) {
-        printf("Nothing to add: the %lld sessions of this plan are there already.\n",
-            (long long)c->sessions_before);
+        printf("Nothing to add: the %lld session%s of this plan %s there already.\n",
+            (long long)c->sessions_before, text_s(c->sessions_before),
+            c->sessions_before == 1 ? "is" : "are");
         return OK;
     }
-    printf("%s %lld session%s with %lld turns over %lld scene%s (%lld instant%s):\n"
-           "%lld calls = %lld along the paths + %lld fan-out + %lld references.\n",
+    long long calls = (long long)(c->path + c->fan_out + c->reference);
+    printf("%s %lld session%s with %lld turn%s over %lld scene%s (%lld instant%s):\n"
+           "%lld call%s = %lld along the paths + %lld fan-out + %lld reference%s.\n",
         cli_flag(cli, "dry-run") ? "Would plan" : "Planned", (long long)c->sessions,
-        c->sessions == 1 ? "" : "s", (long long)c->turns, (long long)c->scenes,
-        c->scenes == 1 ? "" : "s", (long long)c->instants, c->instants == 1 ? "" : "s",
-        (long long)(c->path + c->fan_out + c->reference), (long long)c->path,
-        (long long)c->fan_out, (long long)c->reference);
+        text_s(c->sessions), (long long)c->turns, text_s(c->turns), (long long)c->scenes,
+        text_s(c->scenes), (long long)c->instants, text_s(c->instants), calls,
+        text_s(calls), (long long)c->path, (long long)c->fan_out, (long long)c->reference,
+        text_s(c->reference));
     if (c->sessions_before)
-        printf("%lld sessions were planned before.\n", (long long)c->sessions_before);
-    print_estimate(e);
+        printf("%lld session%s %s planned before.\n", (long long)c->sessions_before,
+            text_s(c->sessions_before), c->sessions_before == 1 ? "was" : "were");
+    plan_print_estimate(e, 1);
     return OK;
 }
 
@@ -267,6 +163,8 @@ static void set_gaps(
         json_keep(k, json_set_text(row, "kind", cell_kind_names[i]));
         json_keep_count(k, row, "before", r->thin_before[i]);
         json_keep_count(k, row, "after", r->thin_after[i]);
+        json_keep(k, json_set_int(row, "missing_before", r->missing_before[i]));
+        json_keep(k, json_set_int(row, "missing_after", r->missing_after[i]));
     }
     struct json *gaps = json_keep(k, json_set_array(root, "not_filled"));
     for (size_t i = 0; i < r->n_gaps; i++) {
@@ -288,23 +186,29 @@ static void print_filled(
             "Nothing to fill: every minimum of the recipe holds for what is planned.\n");
         return;
     }
-    printf("%s %lld calls: %lld fan-out calls, and %lld new sessions with %lld turns "
-           "and %lld references.\n",
-        cli_flag(cli, "dry-run") ? "Would add" : "Added", calls, (long long)c->fan_out,
-        (long long)c->sessions, (long long)c->turns, (long long)c->reference);
+    printf("%s %lld call%s: %lld fan-out call%s, and %lld new session%s with %lld turn%s "
+           "and %lld reference%s.\n",
+        cli_flag(cli, "dry-run") ? "Would add" : "Added", calls, text_s(calls),
+        (long long)c->fan_out, text_s(c->fan_out), (long long)c->sessions,
+        text_s(c->sessions), (long long)c->turns, text_s(c->turns),
+        (long long)c->reference, text_s(c->reference));
     for (int i = 0; i < N_CELL_KINDS; i++)
-        printf("  %-7s cells below their minimum: %zu before, %zu with what is planned\n",
-            cell_kind_names[i], r->thin_before[i], r->thin_after[i]);
+        printf("  %-7s cells below their minimum: %zu before, %zu with what is planned; "
+               "%s missing: %lld before, %lld after\n",
+            cell_kind_names[i], r->thin_before[i], r->thin_after[i],
+            i == CELL_STATE ? "actions" : "answers", (long long)r->missing_before[i],
+            (long long)r->missing_after[i]);
     if (r->budget_reached)
         printf("The budget is reached; raise --max-calls or --max-usd to go on.\n");
     if (r->n_gaps)
-        printf("%zu cells stay thin:\n", r->n_gaps);
+        printf("%zu cell%s stay%s thin, the thinnest first:\n", r->n_gaps,
+            text_s((int64_t)r->n_gaps), r->n_gaps == 1 ? "s" : "");
     for (size_t i = 0; i < r->n_gaps && i < GAPS_SHOWN; i++)
         printf("  %s: %lld missing, as %s\n", r->gaps[i].what,
             (long long)r->gaps[i].lacks, r->gaps[i].why);
     if (r->n_gaps > GAPS_SHOWN)
         printf("  and %zu more (--json lists all)\n", r->n_gaps - GAPS_SHOWN);
-    print_estimate(e);
+    plan_print_estimate(e, !r->n_gaps);
 }
 
 static enum status fill(
@@ -325,7 +229,7 @@ static enum status fill(
     if (!s && cli_flag(cli, "json")) {
         struct json_keeper k = { 1 };
         struct json *j = json_keep(&k, json_new_object());
-        set_counts(&k, j, &r.counts);
+        plan_set_counts(&k, j, &r.counts);
         set_gaps(&k, j, &r);
         json_keep(&k, json_set_bool(j, "budget_reached", r.budget_reached));
         s = print_json(cli, j, &k, &estimate, err);
@@ -348,19 +252,21 @@ static void print_added(const struct cli *cli, const struct add_options *o,
             (long long)r->n_turns);
         return;
     }
-    printf("%s %lld calls of llm %s over %lld turns that are there, and %lld anchors: "
-           "old\ncalls asked again, of %lld answers.\n",
-        cli_flag(cli, "dry-run") ? "Would add" : "Added",
-        (long long)(c->fan_out + c->reference), o->llm, (long long)r->n_turns,
-        (long long)c->check, (long long)r->n_old_answers);
+    long long calls = (long long)(c->fan_out + c->reference);
+    printf("%s %lld call%s of llm %s over %lld turn%s that %s there, and %lld anchor%s: "
+           "old\ncalls asked again, of %lld answer%s.\n",
+        cli_flag(cli, "dry-run") ? "Would add" : "Added", calls, text_s(calls), o->llm,
+        (long long)r->n_turns, text_s(r->n_turns), r->n_turns == 1 ? "is" : "are",
+        (long long)c->check, text_s(c->check), (long long)r->n_old_answers,
+        text_s(r->n_old_answers));
     if (r->n_without_action)
-        printf("In %lld turns it can take no action: it accepts fewer images than the "
+        printf("In %lld turn%s it can take no action: it accepts fewer images than the "
                "dialogue holds.\n",
-            (long long)r->n_without_action);
+            (long long)r->n_without_action, text_s(r->n_without_action));
     if (c->check)
         printf(
             "When they are collected, m4a1 stats drift tells what changed in between.\n");
-    print_estimate(e);
+    plan_print_estimate(e, 1);
 }
 
 static enum status add_llm(struct cli *cli, struct store *store, int64_t seed,
@@ -382,7 +288,7 @@ static enum status add_llm(struct cli *cli, struct store *store, int64_t seed,
     if (!s && cli_flag(cli, "json")) {
         struct json_keeper k = { 1 };
         struct json *j = json_keep(&k, json_new_object());
-        set_counts(&k, j, &r.counts);
+        plan_set_counts(&k, j, &r.counts);
         json_keep(&k, json_set_int(j, "turns_there", r.n_turns));
         json_keep(&k, json_set_int(j, "turns_without_action", r.n_without_action));
         json_keep(&k, json_set_int(j, "old_answers", r.n_old_answers));
@@ -394,36 +300,135 @@ static enum status add_llm(struct cli *cli, struct store *store, int64_t seed,
     return s;
 }
 
+/* ---- taking back ---- */
+
+static void print_undone(const struct cli *cli, const struct undo_result *r)
+{
+    const char *llm = cli_value(cli, "llm");
+    const char *store = cli_arg(cli, 0);
+    long long calls =
+        (long long)(r->path + r->fan_out + r->reference + r->check + r->judge);
+    char what[200];
+    snprintf(what, sizeof what, llm ? "llm %.100s" : "the last plan (%.100s)",
+        llm ? llm : r->behaviour);
+    if (!calls)
+        printf("Nothing to drop: no call of %s can go.\n", what);
+    else
+        printf("%s %lld call%s of %s, none of them ever attempted: %lld along the paths, "
+               "%lld fan-out,\n%lld reference%s, %lld anchor%s; with them %lld turn%s, "
+               "%lld session%s and %lld plan%s that are empty now.\n",
+            cli_flag(cli, "dry-run") ? "Would drop" : "Dropped", calls, text_s(calls),
+            what, (long long)r->path, (long long)r->fan_out, (long long)r->reference,
+            text_s(r->reference), (long long)r->check, text_s(r->check),
+            (long long)r->turns, text_s(r->turns), (long long)r->sessions,
+            text_s(r->sessions), (long long)r->plans, text_s(r->plans));
+    if (llm && r->path)
+        printf(
+            "A path call takes its turn and all later ones along, so calls of other llms "
+            "are among them.\n");
+    if (r->shortened)
+        printf("%lld session%s lost %s last turns; what was answered of %s stays.\n",
+            (long long)r->shortened, text_s(r->shortened),
+            r->shortened == 1 ? "its" : "their", r->shortened == 1 ? "it" : "them");
+    if (r->attempted)
+        printf("%lld call%s stay%s: attempted calls are never dropped.\n",
+            (long long)r->attempted, text_s(r->attempted), r->attempted == 1 ? "s" : "");
+    if (r->kept)
+        printf("%lld more stay%s, as calls that were attempted, or a frozen split, need "
+               "%s.\n",
+            (long long)r->kept, r->kept == 1 ? "s" : "", r->kept == 1 ? "it" : "them");
+    if (llm && calls && !r->attempted && !r->kept && !cli_flag(cli, "dry-run"))
+        printf(
+            "llm %s is not used any more: m4a1 init %s --recipe FILE may change it, and "
+            "m4a1 plan %s fills the gaps.\n",
+            llm, store, store);
+}
+
+static enum status undo(struct cli *cli, struct store *store, struct error *err)
+{
+    struct undo_options o = { cli_value(cli, "llm"), cli_flag(cli, "dry-run") };
+    struct undo_result r;
+    enum status s = plan_undo(store, &o, &r, err);
+    if (!s && cli_flag(cli, "json")) {
+        struct json_keeper k = { 1 };
+        struct json *j = json_keep(&k, json_new_object());
+        const struct {
+            const char *key;
+            int64_t n;
+        } counts[] = { { "path", r.path }, { "fan_out", r.fan_out },
+            { "reference", r.reference }, { "check", r.check }, { "judge", r.judge },
+            { "turns", r.turns }, { "sessions", r.sessions }, { "plans", r.plans },
+            { "sessions_shortened", r.shortened }, { "attempted", r.attempted },
+            { "kept_for_attempted", r.kept } };
+        for (size_t i = 0; i < COUNT_OF(counts); i++)
+            json_keep(&k, json_set_int(j, counts[i].key, counts[i].n));
+        json_keep(&k, json_set_bool(j, "written", !o.dry_run));
+        s = k.ok ? cli_print_json(j, err) : error_nomem(err, 64);
+        json_free(j);
+    } else if (!s) {
+        print_undone(cli, &r);
+    }
+    return s;
+}
+
 /* ---- the verb ---- */
 
-/* Options that belong to another way of planning than the one asked for. */
-static enum status check_mode(struct cli *cli, struct error *err)
+/* An option, and the ways of planning that it belongs to. */
+enum way { DRAWING = 1, FILLING = 2, ADDING = 4, UNDOING = 8 };
+static const struct {
+    const char *name;
+    int ways;
+} belongs[] = {
+    { "sessions", DRAWING },
+    { "samples", DRAWING },
+    { "behaviour", DRAWING },
+    { "policy", DRAWING },
+    { "epsilon", DRAWING },
+    { "greedy", DRAWING },
+    { "fan-out", DRAWING | ADDING },
+    { "seed", DRAWING | ADDING | FILLING },
+    { "max-calls", FILLING },
+    { "max-usd", FILLING },
+    { "anchors", ADDING },
+    { "llm", UNDOING },
+};
+
+static const char *name_of(int way)
 {
-    static const char *const drawing[] = { "sessions", "samples", "behaviour", "policy",
-        "epsilon" };
-    static const char *const filling[] = { "max-calls", "max-usd" };
-    int fills = cli_flag(cli, "fill"), adds = cli_value(cli, "add-llm") != NULL;
-    if (fills && adds)
+    return way == FILLING ? "--fill" : way == ADDING ? "--add-llm" : "--undo";
+}
+
+/* An option of another way of planning than the one asked for is refused, not ignored. */
+static enum status check_way(struct cli *cli, int *way, struct error *err)
+{
+    int ways = (cli_flag(cli, "fill") ? FILLING : 0) |
+               (cli_value(cli, "add-llm") ? ADDING : 0) |
+               (cli_flag(cli, "undo") ? UNDOING : 0);
+    *way = ways ? ways : DRAWING;
+    if (ways & (ways - 1))
         return cli_usage(cli, err,
-            "--fill and --add-llm are two plans; make one, then "
-            "the other");
-    for (size_t i = 0; i < COUNT_OF(drawing); i++)
-        if ((fills || adds) && cli_value(cli, drawing[i]))
-            return cli_usage(cli, err, "--%s is for drawing sessions, without %s",
-                drawing[i], fills ? "--fill" : "--add-llm");
-    for (size_t i = 0; i < COUNT_OF(filling); i++)
-        if (!fills && cli_value(cli, filling[i]))
-            return cli_usage(cli, err, "--%s belongs to --fill%s", filling[i],
-                i ? "; m4a1 collect has a spending cap of its own" : "");
-    if (!adds && cli_value(cli, "anchors"))
-        return cli_usage(cli, err, "--anchors belongs to --add-llm");
+            "--fill, --add-llm and --undo are plans of their own; make one, then the "
+            "other");
+    for (size_t i = 0; i < COUNT_OF(belongs); i++) {
+        const char *name = belongs[i].name;
+        if (belongs[i].ways & *way || !(cli_value(cli, name) || cli_flag(cli, name)))
+            continue;
+        if (belongs[i].ways & DRAWING)
+            return cli_usage(cli, err,
+                "--%s does nothing with %s: it is for drawing sessions%s", name,
+                name_of(*way), belongs[i].ways & ADDING ? " and for --add-llm" : "");
+        return cli_usage(cli, err, "--%s belongs to %s%s", name, name_of(belongs[i].ways),
+            text_equal(name, "max-usd") ? "; m4a1 collect has a spending cap of its own"
+                                        : "");
+    }
     return OK;
 }
 
 static enum status run(struct cli *cli, struct error *err)
 {
     int64_t seed = -1, fan_out = -2;
-    enum status s = check_mode(cli, err);
+    int way;
+    enum status s = check_way(cli, &way, err);
     if (!s)
         s = cli_int(cli, "seed", -1, 0, INT64_MAX, &seed, err);
     if (!s && text_equal(cli_value(cli, "fan-out"), "all"))
@@ -436,9 +441,11 @@ static enum status run(struct cli *cli, struct error *err)
     s = store_open(cli_arg(cli, 0), STORE_WRITE, &store, err);
     if (s)
         return s;
-    if (cli_flag(cli, "fill"))
+    if (way == UNDOING)
+        s = undo(cli, store, err);
+    else if (way == FILLING)
         s = fill(cli, store, seed, err);
-    else if (cli_value(cli, "add-llm"))
+    else if (way == ADDING)
         s = add_llm(cli, store, seed, fan_out, err);
     else
         s = draw_sessions(cli, store, seed, fan_out, err);
@@ -472,12 +479,18 @@ const struct verb verb_plan = {
         "a new llm of the recipe over the histories that are there, and asks a sample "
         "of\n"
         "old calls again (m4a1 stats drift compares them).\n\n"
+        "--undo drops the calls of the last plan (or of one llm, --llm NAME) that were "
+        "never\n"
+        "attempted, and sessions and plans that are empty then; it sends nothing. An llm "
+        "that\n"
+        "no call is left of can be changed in the recipe under its name.\n\n"
         "  m4a1 plan study.m4a1 --dry-run        what would be asked, at what price\n"
         "  m4a1 plan study.m4a1                  write it down, then: m4a1 collect\n"
         "  m4a1 plan study.m4a1 --fan-out all    measure every action of every turn\n"
         "  m4a1 plan study.m4a1 --sessions 200 --policy a2c.json --epsilon 0.1\n"
         "  m4a1 plan study.m4a1 --fill --max-calls 500\n"
-        "  m4a1 plan study.m4a1 --add-llm gemini --anchors 0.05\n",
+        "  m4a1 plan study.m4a1 --add-llm gemini --anchors 0.05\n"
+        "  m4a1 plan study.m4a1 --undo --llm gemini\n",
     .options = options,
     .run = run,
 };

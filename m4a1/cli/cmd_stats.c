@@ -14,6 +14,7 @@
 #include "m4a1/cli/cli.h"
 #include "m4a1/cli/rows.h"
 #include "m4a1/cli/stats_latency.h"
+#include "m4a1/cli/stats_llms.h"
 #include "m4a1/cli/stats_plan.h"
 
 #define CELL_VIEWS 4 /* up to so many views every subset is a column */
@@ -23,6 +24,7 @@ struct topic {
     const struct dataset *data;
     struct json_keeper kept;
     struct json *root;
+    size_t *order; /* [data->n_llms] in which tables list the llms; owned */
     int64_t thin;
     int holds; /* coverage: every minimum of the recipe holds; -1 = it names none */
 };
@@ -118,8 +120,9 @@ static enum status add_llms(
     enum status s = OK;
     filter.fan_out = fan_out;
     for (size_t i = 0; i < t->data->n_llms && !s; i++) {
-        filter.llm = (int)i;
-        s = add_group(t, list, t->data->llms[i].name, &filter, &group, err);
+        size_t llm = t->order[i];
+        filter.llm = (int)llm;
+        s = add_group(t, list, t->data->llms[llm].name, &filter, &group, err);
     }
     return s;
 }
@@ -170,7 +173,7 @@ static enum status add_cells(struct topic *t, struct error *err)
     enum status s = offers_of_data(data, &possible, err);
     struct json *list = s ? NULL : new_list(t, "cells");
     for (size_t i = 0; i < data->n_tasks * data->n_llms && !s; i++) {
-        size_t task = i / data->n_llms, llm = i % data->n_llms;
+        size_t task = i / data->n_llms, llm = t->order[i % data->n_llms];
         struct json *row = json_keep(&t->kept, json_add_object(list));
         json_keep(&t->kept, json_set_text(row, "task", data->tasks[task]));
         json_keep(&t->kept, json_set_text(row, "llm", data->llms[llm].name));
@@ -272,18 +275,17 @@ static enum status build_coverage(struct topic *t, struct error *err)
 static void print_columns(const struct json *views)
 {
     int at = 0;
-    printf("columns: the views that image_index lists (");
+    printf("views in the dialogue: those that image_index lists (");
     for (const struct json *v = json_first(views); v; v = json_next(v), at++)
         printf("%s%d %s", at ? ", " : "", at, json_text(json_get(v, "name"), ""));
-    printf("): all that\nthe dialogue holds once the answer's action has added some; "
-           "none: it adds none; -: cannot be\n");
+    printf("): all that\nit holds once the answer's action has added some; none: that "
+           "action adds none\n");
 }
 
 static void print_cells(const struct json *root)
 {
     char cells[ROWS_MAX_COLUMNS][ROWS_CELL] = { "task", "llm" };
     const struct json *list = json_get(root, "cells"), *widest = NULL;
-    const struct json *sum = json_get(root, "cell_counts");
     for (const struct json *row = json_first(list); row; row = json_next(row)) {
         if (json_size(json_get(row, "views")) >= json_size(widest))
             widest = json_get(row, "views");
@@ -304,16 +306,25 @@ static void print_cells(const struct json *root)
                 sizeof cells[at]);
         rows_add(t, cells);
     }
+    printf("\ntask x llm x views in the dialogue (a set a column; - cannot be)\n");
+    table_print(t);
+    table_free(t);
+}
+
+/* One line on these cells, and what they are. */
+static void print_cell_counts(const struct json *root)
+{
+    const struct json *sum = json_get(root, "cell_counts");
+    if (!sum)
+        return;
     printf(
-        "\ntask x action, path and fan-out: %lld of %lld possible cells are empty, %lld "
-        "hold fewer than %lld\n",
+        "\ntask x llm x views in the dialogue, path and fan-out, answered or planned:\n"
+        "%lld of %lld possible cells are empty, %lld hold fewer than %lld\n",
         (long long)json_int(json_get(sum, "empty"), 0),
         (long long)json_int(json_get(sum, "cells"), 0),
         (long long)json_int(json_get(sum, "thin"), 0),
         (long long)json_int(json_get(sum, "thin_below"), 0));
     print_columns(json_get(root, "views"));
-    table_print(t);
-    table_free(t);
 }
 
 static long long number(const struct json *j, const char *key)
@@ -321,7 +332,10 @@ static long long number(const struct json *j, const char *key)
     return (long long)json_int(json_get(j, key), 0);
 }
 
-static void print_coverage(const struct json *j)
+/* A count and the ending of its noun. */
+#define S(key) number(j, key), text_s(number(j, key))
+
+static void print_coverage(const struct json *j, int all)
 {
     static const struct rows_head turns[] = { { "turns", "turns", 'i' },
         { "sessions", "sessions", 'i' } };
@@ -332,31 +346,40 @@ static void print_coverage(const struct json *j)
         { "score", "score", 'x' }, { "refusals 0", "score_refused_0", 'x' },
         { "refused", "refused", 'p' }, { "seconds", "latency_s", 's' },
         { "median", "latency_p50_s", 's' }, { "USD", "cost_usd", 'u' } };
-    printf("%s: %lld sessions over %lld scenes, %lld turns, %lld prompts, %lld fan-out "
-           "answers\n",
-        json_text(json_get(j, "data"), ""), number(j, "sessions"), number(j, "scenes"),
-        number(j, "turns"), number(j, "prompts"), number(j, "fan_out"));
     printf(
-        "%lld answers: %lld scored, %lld refused, %lld simulated; %lld imported and %lld "
-        "censored sessions; %lld turns with associations\n",
-        number(j, "answers"), number(j, "scored"), number(j, "refused"),
-        number(j, "simulated"), number(j, "imported_sessions"),
-        number(j, "censored_sessions"), number(j, "turns_with_associations"));
+        "%s: %lld session%s over %lld scene%s, %lld turn%s, %lld prompt%s, %lld fan-out "
+        "answer%s\n",
+        json_text(json_get(j, "data"), ""), S("sessions"), S("scenes"), S("turns"),
+        S("prompts"), S("fan_out"));
+    printf("%lld answer%s: %lld scored, %lld refused, %lld simulated; %lld imported and "
+           "%lld censored session%s; %lld turn%s with associations\n",
+        S("answers"), number(j, "scored"), number(j, "refused"), number(j, "simulated"),
+        number(j, "imported_sessions"), S("censored_sessions"),
+        S("turns_with_associations"));
+    stats_print_minima(json_get(j, "space"));
+    print_cell_counts(j);
     rows_print("turns a session", json_get(j, "turns_a_session"), turns, COUNT_OF(turns));
-    rows_print("tasks (path)", json_get(j, "tasks"), groups, COUNT_OF(groups));
-    rows_print("actions along the path, by the views that image_index lists",
+    rows_print("tasks (path; in all tables \"refusals 0\" is the score where refusals "
+               "count 0, as training takes them)",
+        json_get(j, "tasks"), groups, COUNT_OF(groups));
+    rows_print("actions along the path, by how many views image_index lists (see above)",
         json_get(j, "actions"), groups, COUNT_OF(groups));
-    rows_print("cloud turns that add no view, by the views that the dialogue holds",
-        json_get(j, "cloud_text_only_by_context"), groups, COUNT_OF(groups));
     rows_print("llms (path and fan-out)", json_get(j, "llms"), groups, COUNT_OF(groups));
     rows_print("views along the path", json_get(j, "views"), views, COUNT_OF(views));
-    print_cells(j);
     static const struct rows_head censoring[] = { { "task", "task", 't' },
         { "llm", "llm", 't' }, { "asked", "asked", 'i' }, { "censored", "censored", 'i' },
         { "share", "share", 'p' }, { "turns lost", "turns_lost", 'i' } };
     rows_print("censored sessions, by the call that was refused for good",
         json_get(j, "censoring"), censoring, COUNT_OF(censoring));
-    stats_print_space(json_get(j, "space"));
+    if (all) {
+        rows_print("cloud turns that add no view, by the views that the dialogue holds",
+            json_get(j, "cloud_text_only_by_context"), groups, COUNT_OF(groups));
+        print_cells(j);
+    }
+    stats_print_space(json_get(j, "space"), all);
+    if (!all)
+        printf("\n--all adds the tables of cells%s.\n",
+            json_get(j, "space") ? " and every thin cell" : "");
 }
 
 /* ---- the other topics: by llm, by action ---- */
@@ -384,28 +407,46 @@ static void print_by_llm(
         rows_print(lists[i].title, json_get(j, lists[i].key), heads, n);
 }
 
-static void print_latency(const struct json *j)
+static void print_latency(const struct json *j, int all)
 {
+    (void)all;
     static const struct rows_head heads[] = { { "", "name", 't' }, { "n", "n", 'i' },
         { "mean", "latency_s", 's' }, { "median", "latency_p50_s", 's' },
         { "90 %", "latency_p90_s", 's' } };
     print_by_llm(j, heads, COUNT_OF(heads), "seconds from request to last byte");
 }
 
-static void print_cost(const struct json *j)
+static void print_cost(const struct json *j, int all)
 {
+    (void)all;
     static const struct rows_head heads[] = { { "", "name", 't' }, { "n", "n", 'i' },
         { "priced", "n_cost", 'i' }, { "mean USD", "cost_usd", 'u' },
         { "sum USD", "cost_sum_usd", 'u' } };
     print_by_llm(j, heads, COUNT_OF(heads), "cost of the answers");
+    stats_print_cost(j);
 }
 
-static void print_scores(const struct json *j)
+static void print_scores(const struct json *j, int all)
 {
+    (void)all;
     static const struct rows_head heads[] = { { "", "name", 't' }, { "n", "n", 'i' },
         { "scored", "n_scored", 'i' }, { "score", "score", 'x' },
         { "refusals 0", "score_refused_0", 'x' }, { "refused", "refused", 'p' } };
-    print_by_llm(j, heads, COUNT_OF(heads), "response scores, candidate / reference");
+    print_by_llm(j, heads, COUNT_OF(heads),
+        "response scores, candidate / reference; refusals 0: with refusals counted 0, as "
+        "training takes them");
+}
+
+static enum status build_cost(struct topic *t, struct error *err)
+{
+    enum status s = build_by_llm(t, err);
+    return s ? s : stats_add_cost(t->data->source, &t->kept, t->root, err);
+}
+
+static void print_drift(const struct json *j, int all)
+{
+    (void)all;
+    stats_print_drift(j);
 }
 
 static enum status build_drift(struct topic *t, struct error *err)
@@ -416,13 +457,13 @@ static enum status build_drift(struct topic *t, struct error *err)
 static const struct {
     const char *name;
     enum status (*build)(struct topic *t, struct error *err);
-    void (*print)(const struct json *j);
+    void (*print)(const struct json *j, int all);
 } topics[] = {
     { "coverage", build_coverage, print_coverage },
     { "latency", build_by_llm, print_latency },
-    { "cost", build_by_llm, print_cost },
+    { "cost", build_cost, print_cost },
     { "scores", build_by_llm, print_scores },
-    { "drift", build_drift, stats_print_drift },
+    { "drift", build_drift, print_drift },
 };
 
 static enum status find_topic(struct cli *cli, size_t *out, struct error *err)
@@ -457,6 +498,7 @@ static enum status check_minima(const struct topic *t, struct error *err)
 
 static enum status run(struct cli *cli, struct error *err)
 {
+    static const char *const of_latency[] = { "profile", "llm", "min-n" };
     size_t at;
     struct dataset *data = NULL;
     struct topic t = { .cli = cli, .kept = { 1 }, .holds = -1 };
@@ -464,35 +506,46 @@ static enum status run(struct cli *cli, struct error *err)
     int is_latency = !s && text_equal(topics[at].name, "latency");
     if (is_latency && stats_latency_applies(cli_arg(cli, 1)))
         return stats_latency(cli, err);
-    if (!s && cli_value(cli, "profile"))
-        return cli_usage(cli, err,
-            "--profile is of the topic latency, and of a store with measured answers");
+    for (size_t i = 0; i < COUNT_OF(of_latency) && !s; i++)
+        if (cli_value(cli, of_latency[i]))
+            return cli_usage(cli, err,
+                "--%s is of the topic latency, and of a store with measured answers",
+                of_latency[i]);
     if (s || (s = cli_int(cli, "thin", 5, 1, 1000000, &t.thin, err)))
         return s;
     int reads_data = topics[at].build != build_drift;
     if (cli_flag(cli, "check") && topics[at].build != build_coverage)
         return cli_usage(cli, err, "--check belongs to the topic coverage");
+    if (cli_flag(cli, "all") && topics[at].build != build_coverage)
+        return cli_usage(cli, err, "--all belongs to the topic coverage");
     if (reads_data && (s = dataset_read_all(cli_arg(cli, 1), &data, err)))
         return s;
     t.data = data;
     t.root = json_keep(&t.kept, json_new_object());
     json_keep(&t.kept, json_set_text(t.root, "data", cli_arg(cli, 1)));
-    s = topics[at].build(&t, err);
+    if (reads_data)
+        s = stats_llm_order(data, &t.order, err);
+    if (!s)
+        s = topics[at].build(&t, err);
     if (!s && !t.kept.ok)
         s = error_nomem(err, sizeof t);
     if (!s && cli_flag(cli, "json"))
         s = cli_print_json(t.root, err);
     else if (!s)
-        topics[at].print(t.root);
+        topics[at].print(t.root, cli_flag(cli, "all"));
     json_free(t.root);
     if (!s && cli_flag(cli, "check"))
         s = check_minima(&t, err);
+    free(t.order);
     dataset_free(data);
     return s;
 }
 
 static const struct cli_option options[] = {
     { "thin", "N", "coverage: a cell with fewer than N rows is thin (default 5)" },
+    { "all", NULL, "coverage: every table of cells and every thin cell" },
+    { "llm", "NAME", "latency: of this llm only" },
+    { "min-n", "N", "latency: only rows with at least N answers (default 1)" },
     { "profile", "FILE",
         "latency: also write seconds and USD by action as JSON, for training" },
     { "check", NULL, "coverage: exit status 1 unless the minima of the recipe hold" },

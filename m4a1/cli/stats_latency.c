@@ -52,17 +52,19 @@ enum column {
     " x.simulated FROM latency x JOIN call c USING (call_id) JOIN llm l USING (llm_id)"  \
     " JOIN response y ON y.response_id = x.response_id"
 
+#define OF_LLM " WHERE (?1 IS NULL OR x.llm = ?1)"
+
 /* What NULLs are in a group's columns is pooled. */
 static const char by_llm[] =
-    "SELECT x.llm, x.role, x.timing, x.phase, NULL, NULL, NULL," ROWS
-    " ORDER BY x.llm, x.timing DESC, x.phase";
+    "SELECT x.llm, x.role, x.timing, x.phase, NULL, NULL, NULL," ROWS OF_LLM
+    " ORDER BY c.llm_id, x.timing DESC, x.phase";
 static const char by_views[] =
-    "SELECT x.llm, x.role, x.timing, x.phase, x.n_added, x.n_context, NULL," ROWS
-    " ORDER BY x.llm, x.timing DESC, x.phase, x.n_context, x.n_added";
+    "SELECT x.llm, x.role, x.timing, x.phase, x.n_added, x.n_context, NULL," ROWS OF_LLM
+    " ORDER BY c.llm_id, x.timing DESC, x.phase, x.n_context, x.n_added";
 static const char by_action[] =
     "SELECT x.llm, x.role, x.timing, x.phase, x.n_added, x.n_context, c.views_added," ROWS
-    " WHERE x.phase = 'steady'"
-    " ORDER BY x.llm, x.timing DESC, c.views_added, x.n_context";
+        OF_LLM " AND x.phase = 'steady'"
+    " ORDER BY c.llm_id, x.timing DESC, c.views_added, x.n_context";
 
 /* A figure's values in one group; a row without the figure adds none. */
 struct values {
@@ -87,6 +89,13 @@ struct reading {
     struct group group;
     struct store *store;
     int with_action;
+    int64_t min_n, n_left_out; /* groups with fewer answers */
+};
+
+/* What is asked for. */
+struct wish {
+    const char *llm; /* NULL = all */
+    int64_t min_n;
 };
 
 /* ---- one group ------------------------------------------------------------------ */
@@ -164,11 +173,14 @@ static enum status add_row(struct group *g, const struct query *q, struct error 
     return ok ? OK : error_nomem(err, 1);
 }
 
+/* NULL where fewer than one value is expected behind the quantile: of so few it is not a
+ * quantile, but the largest of them. */
 static void set_quantile(
     struct reading *r, struct json *row, const char *key, int v, double q)
 {
     struct values *x = &r->group.values[v];
-    json_keep_figure(&r->kept, row, key, stats_quantile(x->x, x->n, q));
+    int is_known = (double)x->n * (1 - q) > 0.999 || q <= 0.5;
+    json_keep_figure(&r->kept, row, key, is_known ? stats_quantile(x->x, x->n, q) : NAN);
 }
 
 static void set_share(
@@ -217,6 +229,11 @@ static enum status end_group(struct reading *r, struct error *err)
     enum status s = OK;
     if (!g->n)
         return OK;
+    if (g->n < r->min_n) {
+        r->n_left_out++;
+        clear(g);
+        return OK;
+    }
     struct json *row = json_keep(&r->kept, json_add_object(r->list));
     json_keep(&r->kept, json_set_text(row, "llm", g->llm));
     json_keep(&r->kept, json_set_text(row, "role", g->role));
@@ -242,16 +259,18 @@ static enum status end_group(struct reading *r, struct error *err)
 }
 
 static enum status read_groups(struct store *store, const char *sql, struct json *list,
-    int with_action, struct error *err)
+    int with_action, const struct wish *wish, int64_t *n_left_out, struct error *err)
 {
-    struct reading r = {
-        .kept = { 1 }, .list = list, .store = store, .with_action = with_action
-    };
+    struct reading r = { .kept = { 1 },
+        .list = list,
+        .store = store,
+        .with_action = with_action,
+        .min_n = wish->min_n };
     struct query *q = NULL;
     enum status s = query_open(store, sql, &q, err);
     if (s)
         return s;
-    query_bind(q, "");
+    query_bind(q, "t", wish->llm);
     while (!s && !(s = query_next(q, err)) && query_has_row(q)) {
         if (!is_of(&r.group, q))
             s = end_group(&r, err);
@@ -262,6 +281,7 @@ static enum status read_groups(struct store *store, const char *sql, struct json
         s = end_group(&r, err);
     query_close(q);
     release(&r.group);
+    *n_left_out += r.n_left_out;
     return s || (list && r.kept.ok) ? s : error_nomem(err, 1);
 }
 
@@ -325,12 +345,22 @@ static void print_all(const struct json *root)
         n += json_int(json_get(j, "n"), 0);
         simulated += json_int(json_get(j, "n_simulated"), 0);
     }
+    long long left_out = (long long)json_int(json_get(root, "rows_left_out"), 0);
+    const char *data = json_text(json_get(root, "data"), "");
+    if (!n && !left_out) {
+        printf("%s: no answer is measured yet; m4a1 collect asks for them\n", data);
+        return;
+    }
     printf(
-        "%s: %lld measured answers, %lld of them simulated; seconds from the first byte "
-        "of the request to the last of the answer\n",
-        json_text(json_get(root, "data"), ""), (long long)n, (long long)simulated);
+        "%s: %lld measured answer%s, %lld of them simulated; seconds from the first byte "
+        "of the request to the last of the answer\n"
+        "p90 is told of 10 answers or more, p99 of 100 or more\n",
+        data, (long long)n, text_s(n), (long long)simulated);
     print_groups("by llm", json_get(root, "llms"), 0);
     print_groups("by views", json_get(root, "views"), 1);
+    if (left_out)
+        printf("\n%lld row%s with fewer answers left out (--min-n)\n", left_out,
+            text_s(left_out));
 }
 
 /* ---- the profile ---------------------------------------------------------------- */
@@ -338,14 +368,16 @@ static void print_all(const struct json *root)
 /* What a trainer needs of each action: seconds and USD, steady answers only. */
 static enum status write_profile(struct store *store, const char *path, struct error *err)
 {
+    const struct wish all = { NULL, 1 };
+    int64_t none = 0;
     struct buffer text;
     struct json *root = json_new_object();
     buffer_init(&text, MAX_PROFILE);
     int ok = json_set_int(root, "m4a1_cost_profile", 1) &&
              json_set_text(root, "made_by", "m4a1 " M4A1_VERSION);
     struct json *list = ok ? json_set_array(root, "actions") : NULL;
-    enum status s =
-        list ? read_groups(store, by_action, list, 1, err) : error_nomem(err, 1);
+    enum status s = list ? read_groups(store, by_action, list, 1, &all, &none, err)
+                         : error_nomem(err, 1);
     if (!s)
         s = json_print(root, JSON_PRETTY, &text, err);
     if (!s) {
@@ -365,10 +397,24 @@ int stats_latency_applies(const char *path)
     int64_t any = 0;
     if (!store_is_database(path) || store_open(path, STORE_READ, &store, NULL) != OK)
         return 0;
-    enum status s =
-        store_int(store, 0, &any, NULL, "SELECT EXISTS (SELECT 1 FROM latency)", "");
+    enum status s = store_int(store, 0, &any, NULL,
+        "SELECT EXISTS (SELECT 1 FROM latency) OR NOT EXISTS (SELECT 1 FROM response)",
+        "");
     store_close(store);
     return s == OK && any;
+}
+
+static enum status check_llm(struct store *store, const char *name, struct error *err)
+{
+    int64_t is_there = 0;
+    enum status s = OK;
+    if (name)
+        s = store_int(store, 0, &is_there, err,
+            "SELECT EXISTS (SELECT 1 FROM llm WHERE name = ?)", "t", name);
+    return s || !name || is_there
+               ? s
+               : error_set(err, E_NOT_FOUND,
+                     "the store has no llm \"%s\"; m4a1 status lists its llms", name);
 }
 
 enum status stats_latency(struct cli *cli, struct error *err)
@@ -376,7 +422,11 @@ enum status stats_latency(struct cli *cli, struct error *err)
     struct store *store = NULL;
     struct json *root = NULL;
     const char *profile = cli_value(cli, "profile");
-    enum status s = store_open(cli_arg(cli, 1), STORE_READ, &store, err);
+    struct wish wish = { cli_value(cli, "llm"), 1 };
+    int64_t left_out = 0;
+    enum status s = cli_int(cli, "min-n", 1, 1, 1000000000, &wish.min_n, err);
+    if (!s)
+        s = store_open(cli_arg(cli, 1), STORE_READ, &store, err);
     if (!s)
         s = store_run(store, err, "BEGIN", ""); // one snapshot
     if (!s) {
@@ -385,9 +435,15 @@ enum status stats_latency(struct cli *cli, struct error *err)
             s = error_nomem(err, 1);
     }
     if (!s)
-        s = read_groups(store, by_llm, json_set_array(root, "llms"), 0, err);
+        s = check_llm(store, wish.llm, err);
     if (!s)
-        s = read_groups(store, by_views, json_set_array(root, "views"), 0, err);
+        s = read_groups(
+            store, by_llm, json_set_array(root, "llms"), 0, &wish, &left_out, err);
+    if (!s)
+        s = read_groups(
+            store, by_views, json_set_array(root, "views"), 0, &wish, &left_out, err);
+    if (!s && !json_set_int(root, "rows_left_out", left_out))
+        s = error_nomem(err, 1);
     if (!s && profile)
         s = write_profile(store, profile, err);
     if (store)

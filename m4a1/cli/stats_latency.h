@@ -5,7 +5,8 @@
 
 #include "m4a1/cli/cli.h"
 
-/* True where path is a store that holds measured answers (not only imported ones). */
+/* True where path is a store that holds measured answers, or none at all: imported ones
+ * alone have times that were reported. */
 int stats_latency_applies(const char *path);
 
 /* The topic latency of the verb stats, for the store that is its second argument; with

@@ -10,7 +10,10 @@
  * no store with a recipe; nothing is put in then. */
 MUST_CHECK enum status stats_add_space(const char *data, struct json_keeper *k,
     struct json *root, int *holds, struct error *err);
-void stats_print_space(const struct json *space); /* NULL is fine */
+/* NULL is fine: nothing is printed.  The minima and whether they hold; then the thin cells,
+ * and with all also the grids of answers. */
+void stats_print_minima(const struct json *space);
+void stats_print_space(const struct json *space, int all);
 
 /* Put member "llms" into root; E_ARG where data is no store. */
 MUST_CHECK enum status stats_add_drift(

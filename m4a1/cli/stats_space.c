@@ -9,7 +9,7 @@
 #include "m4a1/cli/stats_plan.h"
 #include "schema/query.h"
 
-#define THIN_SHOWN 15
+#define THIN_SHOWN 20
 
 struct space_part {
     const struct plan_inputs *in;
@@ -215,51 +215,107 @@ static void print_grid(const struct json *list, const char *key, const char *tit
     table_free(t);
 }
 
-/* The thin cells, those that lack most of their minimum first. */
-static void print_thin(const struct json *cells)
+static long long number(const struct json *j, const char *key)
 {
-    size_t shown = 0, thin = 0;
-    for (const struct json *c = json_first(cells); c; c = json_next(c))
-        thin += json_int(json_get(c, "lacks"), 0) > 0;
-    if (!thin)
-        return;
-    printf("\nthin cells (%zu)\n", thin);
-    for (int empty = 1; empty >= 0; empty--)
-        for (const struct json *c = json_first(cells); c; c = json_next(c)) {
-            long long lacks = (long long)json_int(json_get(c, "lacks"), 0);
-            long long has = (long long)json_int(json_get(c, "answered"), 0);
-            if (!lacks || (has == 0) != empty || shown++ >= THIN_SHOWN)
-                continue;
-            printf("  %s: %lld of %lld%s\n", json_text(json_get(c, "cell"), ""), has,
-                has + lacks,
-                text_equal(json_text(json_get(c, "kind"), ""), "state") ? " actions"
-                                                                        : "");
-        }
-    if (thin > THIN_SHOWN)
-        printf("  and %zu more (--json lists all)\n", thin - THIN_SHOWN);
+    return (long long)json_int(json_get(j, key), 0);
 }
 
-void stats_print_space(const struct json *space)
+struct thin_cell {
+    const struct json *cell;
+    double share, planned; /* of the minimum: answered, answered or planned */
+    size_t index;
+};
+
+static int compare_thin(const void *a, const void *b)
 {
-    static const struct rows_head minima[] = { { "cells of", "kind", 't' },
+    const struct thin_cell *x = a, *y = b;
+    if (x->share != y->share)
+        return x->share < y->share ? -1 : 1;
+    if (x->planned != y->planned)
+        return x->planned < y->planned ? -1 : 1;
+    return (x->index > y->index) - (x->index < y->index);
+}
+
+/* The thinnest first, as the plan's "Thinnest cell" is found. */
+static void print_thin(const struct json *cells, int all)
+{
+    size_t n = 0;
+    struct thin_cell *thin = calloc(json_size(cells) + 1, sizeof *thin);
+    for (const struct json *c = json_first(cells); c && thin; c = json_next(c)) {
+        long long lacks = number(c, "lacks"), has = number(c, "answered");
+        if (lacks > 0) {
+            double wanted = (double)(has + lacks);
+            thin[n] = (struct thin_cell) { c, (double)has / wanted,
+                (double)number(c, "planned") / wanted, n };
+            n++;
+        }
+    }
+    if (n) {
+        qsort(thin, n, sizeof *thin, compare_thin);
+        printf("\nthin cells (%zu), the thinnest first\n", n);
+    }
+    for (size_t i = 0; i < n && (all || i < THIN_SHOWN); i++) {
+        const struct json *c = thin[i].cell;
+        long long has = number(c, "answered"), planned = number(c, "planned");
+        printf("  %s: %lld of %lld%s", json_text(json_get(c, "cell"), ""), has,
+            has + number(c, "lacks"),
+            text_equal(json_text(json_get(c, "kind"), ""), "state") ? " actions" : "");
+        if (planned > has)
+            printf(", %lld with what is planned", planned);
+        putchar('\n');
+    }
+    if (n > THIN_SHOWN && !all)
+        printf("  and %zu more (--all)\n", n - THIN_SHOWN);
+    free(thin);
+}
+
+void stats_print_minima(const struct json *space)
+{
+    static const char *const kinds[N_CELL_KINDS] = {
+        [CELL_CONTEXT] = "context: task, turn, views in the dialogue, llm",
+        [CELL_ACTION] = "action: task, llm, views added",
+        [CELL_STATE] = "state: task, views and llm before; of actions",
+        [CELL_PROMPT] = "prompt"
+    };
+    static const struct rows_head heads[] = { { "cells of", "", 't' },
         { "minimum", "minimum", 'i' }, { "cells", "cells", 'i' },
         { "empty", "empty", 'i' }, { "thin", "thin", 'i' },
         { "thin with what is planned", "thin_when_all_is_answered", 'i' } };
+    char cells[ROWS_MAX_COLUMNS][ROWS_CELL] = { "" };
     if (!space)
         return;
-    printf("\nstate-action space: answers behind %lld different histories and %lld "
-           "beginnings\n",
-        (long long)json_int(json_get(space, "histories"), 0),
-        (long long)json_int(json_get(space, "beginnings"), 0));
+    struct table *t = table_new(COUNT_OF(heads));
+    for (size_t i = 0; i < COUNT_OF(heads); i++)
+        snprintf(cells[i], sizeof cells[i], "%s", heads[i].title);
+    rows_add(t, cells);
+    const struct json *row = json_first(json_get(space, "minima"));
+    for (size_t kind = 0; row && kind < N_CELL_KINDS; row = json_next(row), kind++) {
+        for (size_t i = 1; i < COUNT_OF(heads); i++)
+            rows_format(
+                json_get(row, heads[i].key), heads[i].type, cells[i], sizeof cells[i]);
+        snprintf(cells[0], sizeof cells[0], "%s", kinds[kind]);
+        rows_add(t, cells);
+    }
+    printf("\nminima of the recipe (answers a cell; thin: below the minimum)\n");
+    table_print(t);
+    table_free(t);
+    printf("%s\nanswers behind %lld different histor%s and %lld beginning%s\n",
+        json_bool(json_get(space, "holds"), 0) ? "pass: every minimum of the recipe holds"
+                                               : "fail: not every minimum of the recipe "
+                                                 "holds; m4a1 plan --fill adds what is "
+                                                 "missing",
+        number(space, "histories"), number(space, "histories") == 1 ? "y" : "ies",
+        number(space, "beginnings"), text_s(number(space, "beginnings")));
+}
+
+void stats_print_space(const struct json *space, int all)
+{
+    if (!space)
+        return;
     const struct json *grid = json_get(space, "grid");
-    print_grid(grid, "by_views_in_context", "answers by number of views in context");
-    print_grid(grid, "by_turn", "answers by turn");
-    rows_print(
-        "minima of the recipe", json_get(space, "minima"), minima, COUNT_OF(minima));
-    print_thin(json_get(space, "cells"));
-    printf(
-        "\n%s\n", json_bool(json_get(space, "holds"), 0)
-                      ? "pass: every minimum of the recipe holds"
-                      : "fail: not every minimum of the recipe holds; m4a1 plan --fill "
-                        "adds what is missing");
+    if (all) {
+        print_grid(grid, "by_views_in_context", "answers by number of views in context");
+        print_grid(grid, "by_turn", "answers by turn");
+    }
+    print_thin(json_get(space, "cells"), all);
 }

@@ -27,7 +27,8 @@ check_status 1 "an empty store is below its minima" "$M4A1" stats coverage "$sto
 check_output "and says so" '^fail: not every minimum'
 check "a dry run" "$M4A1" plan "$store" --sessions 6 --dry-run --quiet
 check_output "tells calls, dollars with a range and time" '^\$[0-9.]+ \(\$[0-9.]+ to \$[0-9.]+\), about'
-check_output "tells that it is an estimate" 'figures are an estimate from lengths'
+check_output "tells that nothing is measured" 'all figures are a guess'
+check_no_output "and claims no range of chance" 'cover chance'
 check_output "and the thinnest cell" '^Thinnest cell: '
 check_equal "and writes nothing" "$(sql 'SELECT count(*) FROM call')" 0
 
@@ -42,6 +43,11 @@ check_status 1 "a policy needs its file" "$M4A1" plan "$store" --seed 3 --behavi
 check_status 1 "fixed needs its action" "$M4A1" plan "$store" --seed 3 --behaviour fixed
 check_status 2 "two plans at once are refused" "$M4A1" plan "$store" --fill --add-llm other
 check_status 2 "a budget belongs to filling" "$M4A1" plan "$store" --max-calls 3
+check_status 2 "filling has no fan-out of its own" "$M4A1" plan "$store" --fill --fan-out 2
+check_output "and says so" 'fan-out does nothing with --fill'
+check_status 2 "an llm is named to undo" "$M4A1" plan "$store" --llm cloud
+check "a run beyond the cap" "$M4A1" plan "$store" --sessions 4000 --dry-run --quiet
+check_output "is told where it will stop" '^The cap of .25.00 .* will stop this run at about call [0-9]+ of [0-9]+'
 
 # ---- filling ----
 before=$(sql 'SELECT count(*) FROM call')
@@ -51,6 +57,7 @@ added=$(($(sql 'SELECT count(*) FROM call') - before))
 check_equal "and no more" "$([ $added -gt 0 ] && [ $added -le 9 ] && echo yes)" yes
 check "the rest is filled" "$M4A1" plan "$store" --fill --quiet
 check_output "nothing stays thin" 'context cells below their minimum: [0-9]+ before, 0 with'
+check_output "nothing is missing" 'answers missing: [1-9][0-9]* before, 0 after'
 check "filling again" "$M4A1" plan "$store" --fill --quiet
 check_output "finds nothing to do" '^Nothing to fill'
 check "every invariant holds" "$M4A1" check "$store"
@@ -67,6 +74,7 @@ check_status 2 "--check belongs to coverage" "$M4A1" stats cost "$store" --check
 # ---- by what was measured ----
 check "an estimate from answers" "$M4A1" plan "$store" --sessions 30 --dry-run --json --quiet
 check_output "says what it rests on" '"basis": "simulated"'
+check_output "and what of the cap is left" '"spent_usd": [0-9.]+'
 check_output "and counts the judgements" '"judgements": [1-9]'
 
 # ---- a policy ----
@@ -85,14 +93,25 @@ check_status 1 "a new llm has to be in the recipe" "$M4A1" plan "$store" --add-l
 check "no anchors yet" "$M4A1" stats drift "$store"
 check_output "it is said how to get them" 'plan --add-llm'
 check "the recipe gets one more" "$M4A1" init "$store" --recipe "$WORK/more.jsonc"
-check "it is asked over what is there" "$M4A1" plan "$store" --add-llm other --anchors 0.1 --quiet
+check "it is asked over what is there" "$M4A1" plan "$store" --add-llm other --quiet
+check_equal "with ten anchors of an llm" "$(sql "SELECT min(n) >= 10 FROM (SELECT count(*) AS n FROM call WHERE purpose = 'check' GROUP BY llm_id)")" 1
+check "and taken back" "$M4A1" plan "$store" --undo --quiet
+check_output "with the plan" 'and 1 plan that are empty now'
+check_equal "leaves nothing" "$(sql "SELECT count(*) FROM call JOIN llm USING (llm_id) WHERE name = 'other' OR purpose = 'check'")" 0
+check "it is asked again" "$M4A1" plan "$store" --add-llm other --anchors 0.1 --quiet
 check_equal "in every turn" "$(sql "SELECT count(DISTINCT turn_id) FROM call JOIN llm USING (llm_id) WHERE name = 'other'")" "$(sql 'SELECT count(*) FROM turn')"
 check "again" "$M4A1" plan "$store" --add-llm other --quiet
 check_output "there is nothing to add" '^Nothing to add'
 check "it is collected" "$M4A1" collect "$store" --simulator "$sim" --quiet
 check "anchors are judged, too" "$M4A1" annotate "$store" --simulator "$sim" --quiet
 check "drift is shown" "$M4A1" stats drift "$store"
+check "latency of one llm" "$M4A1" stats latency "$store" --llm cloud --min-n 3
+check_no_output "names no other" '^other '
+check_status 1 "an unknown llm" "$M4A1" stats latency "$store" --llm nosuch
+check "drift once more" "$M4A1" stats drift "$store"
 check_output "with intervals" '^score  *[0-9]+ '
+check_output "with verdicts" '^figure +pairs .* verdict$'
+check_no_output "without caches that nobody used" '^cache_write'
 check_output "with the models" 'model: gpt-5-mini -> gpt-5-mini'
 check_status 1 "of a store only" "$M4A1" stats drift "$WORK/small.jsonc"
 check "every invariant still holds" "$M4A1" check "$store"
@@ -106,4 +125,32 @@ check "status names what was censored" "$M4A1" status "$store"
 check_output "by task and llm" '^censored sessions'
 check "coverage, too" "$M4A1" stats coverage "$store"
 check_output "with the turns that are lost" '^censored sessions'
+# ---- a typo, and the way back ----
+store=$WORK/b.store
+sed -e 's/"parameters": {"max_completion_tokens": 2048/"parameters": {"max_completion_tokns": 2048/' "$WORK/small.jsonc" >"$WORK/typo.jsonc"
+check_status 1 "a cap without a bound is refused" "$M4A1" init "$store" --recipe "$WORK/typo.jsonc"
+check_output "with its line" 'typo.jsonc:[0-9]+: llms.reference.parameters: a spending cap needs a bound'
+check_output "all of them at once" 'llms.judge.parameters: a spending cap needs a bound'
+sed -e 's/"role": "reference", "like": "cloud"/&, "accepts": {"image": 2}/' "$WORK/typo.jsonc" >"$WORK/two.jsonc"
+check_status 1 "and a reference that sees too much" "$M4A1" init "$store" --recipe "$WORK/two.jsonc"
+check_output "in the same breath" 'llms.reference.accepts: llm reference accepts 2 images, but as a reference'
+check_output "with the other mistake" 'llms.reference.parameters: a spending cap'
+sed -e 's/"max_usd": 25, //' "$WORK/typo.jsonc" >"$WORK/uncapped.jsonc"
+check "without a cap it may be meant" "$M4A1" init "$store" --recipe "$WORK/uncapped.jsonc"
+check "scenes are put in" "$M4A1" ingest "$store" "$WORK/scenes" --quiet
+check "it is planned" "$M4A1" plan "$store" --sessions 6 --quiet
+check_status 1 "collecting with a cap sends nothing" "$M4A1" collect "$store" --max-usd 1 --simulator http://127.0.0.1:9
+check_status 1 "the mended recipe is refused" "$M4A1" init "$store" --recipe "$WORK/small.jsonc"
+check_output "with the way back" 'plan STORE --undo --llm cloud'
+check "which says what it would drop" "$M4A1" plan "$store" --undo --llm reference --dry-run
+check_output "in numbers" '^Would drop 12 calls of llm reference'
+check "and drops it" "$M4A1" plan "$store" --undo --llm reference
+check "and the llm that it is like" "$M4A1" plan "$store" --undo --llm cloud
+check_output "which was in whole dialogues" 'takes its turn and all later ones along'
+check "now the mended recipe is taken" "$M4A1" init "$store" --recipe "$WORK/small.jsonc"
+check "a whole plan goes as well" "$M4A1" plan "$store" --undo
+check_equal "with all its rows" "$(sql 'SELECT (SELECT count(*) FROM call) + (SELECT count(*) FROM turn) + (SELECT count(*) FROM session) + (SELECT count(*) FROM plan)')" 0
+check "and can be made again" "$M4A1" plan "$store" --sessions 6 --quiet
+check_equal "whole" "$(sql "SELECT count(*) FROM call WHERE purpose = 'reference'")" 12
+check "every invariant holds" "$M4A1" check "$store"
 done_testing

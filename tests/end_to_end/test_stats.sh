@@ -26,14 +26,31 @@ planned all ''
 check_equal "a local llm that uploads nothing has one cell" "$(cells all Query local)" "none"
 check_equal "every subset may be added" "$(cells all Query cloud)" "none 0 1 2 0+1 0+2 1+2 0+1+2"
 check "coverage" "$M4A1" stats coverage all.m4a1
-check_output "names what is counted" '^task x action, path and fan-out: [0-9]+ of 36 possible cells are empty'
-check_output "and the views" 'views that image_index lists .0 first_person, 1 side, 2 overhead'
+check_output "names what is counted" '^[0-9]+ of 36 possible cells are empty'
+check_output "and the views" 'those that image_index lists .0 first_person, 1 side, 2 overhead'
 check_no_output "claims no upload" 'upload'
+check_no_output "leaves the tables of cells out" '^task +llm +none'
+check_equal "and all but 20 thin cells" "$(grep -c '^  .* of [0-9]*, ' "$TAP_OUT" | awk '{print ($1 <= 20)}')" 1
+check_output "saying how many more there are" '^  and [0-9]+ more \(--all\)'
+check "all of it" "$M4A1" stats coverage all.m4a1 --all
+check_output "has the tables" '^task +llm +none'
+check_no_output "and every thin cell" 'more \(--all\)'
+check "latencies before anything was asked" "$M4A1" stats latency all.m4a1
+check_equal "are one line" "$(wc -l <"$TAP_OUT")" 1
+check "so is drift" "$M4A1" stats drift all.m4a1
+check_equal "in one line" "$(wc -l <"$TAP_OUT")" 1
+check_status 1 "a file that is not there" "$M4A1" stats drift nosuch.m4a1
+check_output "is said so" 'no such file'
+check "cost" "$M4A1" stats cost all.m4a1
+check_output "has a total" '^total '
+check_output "and the reference" '^reference  *reference'
+check_status 2 "--all is of coverage" "$M4A1" stats cost all.m4a1 --all
+check_status 2 "--min-n is of latency" "$M4A1" stats cost all.m4a1 --min-n 3
 
 planned listed 's/"\*": "all_subsets".*/"*": ["", "overhead", "first_person+side"]/'
 check_equal "listed sets, and what they add up to" "$(cells listed Query cloud)" "none 2 0+1 0+1+2"
 check "fewer cells" "$M4A1" stats coverage listed.m4a1
-check_output "are possible" ' of 20 possible cells are empty'
+check_output "are possible" '^[0-9]+ of 20 possible cells are empty'
 
 planned single 's/"slots": 8, "accepts": {"image": 3}/"slots": 8, "accepts": {"image": 1}/
     s/"role": "reference", "like": "cloud"/&, "accepts": {"image": 3}/

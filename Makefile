@@ -187,6 +187,9 @@ $(OBJ)/%.o: %.c $(BUILD)/flags
 	@tr '\n' ' ' <$< | grep -o '\bEMBED([a-z0-9_]*, *"[^"]*"' | \
 	    sed 's|.*"\(.*\)"|$@: \1\n\1:|' >>$(@:.o=.d) || true
 
+# fopencookie() is GNU's; `private` keeps the option out of $(BUILD)/flags.
+$(OBJ)/m4a1/cli/terminal.o $(OBJ)/m4a1/cli/terminal.tidy: private override CPPFLAGS += -D_GNU_SOURCE
+
 $(BUILD)/libm4a1.a: $(LIB_SRC:%.c=$(OBJ)/%.o)
 $(BUILD)/libsupport.a: $(SUPPORT_SRC:%.c=$(OBJ)/%.o)
 $(LIBS):

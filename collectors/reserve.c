@@ -56,7 +56,7 @@ enum status reserve_open(
     r->path = path;
     r->size = BASE_BYTES + (size_t)n_calls * CALL_BYTES;
     r->len = strlen(HEAD);
-    r->fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    r->fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
     int why = r->fd < 0 ? errno : posix_fallocate(r->fd, 0, (off_t)r->size);
     if (!why && pwrite(r->fd, HEAD, r->len, 0) != (ssize_t)r->len)
         why = errno;

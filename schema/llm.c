@@ -1,6 +1,7 @@
 /* llm.c - LLM configurations between recipe, store and engine. */
 #include "schema/llm.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -237,19 +238,78 @@ void llm_accepts_default(int accepts[N_VIEW_KINDS])
     accepts[VIEW_AUDIO] = 0;
 }
 
+/* A store may have been edited: no setting is taken beyond what a recipe can say. */
+static int64_t whole(const struct json *object, const char *key, int64_t otherwise,
+    int64_t least, int64_t most)
+{
+    int64_t n = json_int(json_get(object, key), otherwise);
+    return n < least ? least : n > most ? most : n;
+}
+
+static double number(const struct json *object, const char *key, double otherwise,
+    double least, double most)
+{
+    return fmin(fmax(json_number(json_get(object, key), otherwise), least), most);
+}
+
 /* Stores of early versions know "max_images" alone. */
 static void read_accepts(const struct json *settings, struct llm *llm)
 {
     const struct json *accepts = json_get(settings, "accepts");
     llm_accepts_default(llm->accepts);
-    llm->accepts[VIEW_IMAGE] = (int)json_int(json_get(settings, "max_images"), -1);
+    llm->accepts[VIEW_IMAGE] = (int)whole(settings, "max_images", -1, -1, LLM_MAX_VIEWS);
     for (int kind = 0; kind < N_VIEW_KINDS; kind++)
-        llm->accepts[kind] =
-            (int)json_int(json_get(accepts, view_kind_names[kind]), llm->accepts[kind]);
-    llm->max_image_px = (int)json_int(json_get(accepts, "image_px"), 0);
-    llm->max_image_bytes = json_int(json_get(accepts, "image_bytes"), 0);
+        llm->accepts[kind] = (int)whole(
+            accepts, view_kind_names[kind], llm->accepts[kind], -1, LLM_MAX_VIEWS);
+    llm->max_image_px = (int)whole(accepts, "image_px", 0, 0, LLM_MAX_IMAGE_PX);
+    llm->max_image_bytes = whole(accepts, "image_bytes", 0, 0, LLM_MAX_IMAGE_BYTES);
     llm->resizes_images = text_equal(
         json_text(json_get(accepts, "too_large"), NULL), llm_too_large_names[1]);
+}
+
+int llm_is_key_env(const char *name)
+{
+    size_t n = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+    return n && n <= 64 && !name[n] && !strchr("0123456789", *name);
+}
+
+int llm_is_url(const char *url)
+{
+    const char *host = text_starts(url, "http://")    ? url + 7
+                       : text_starts(url, "https://") ? url + 8
+                                                      : "";
+    size_t n = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/");
+    for (const char *c = host; *c; c++)
+        if ((unsigned char)*c <= 0x20 || *c == 0x7f || strchr("\"\\@?#", *c))
+            return 0;
+    if (!n || n > strlen(host))
+        return 0;
+    const char *port = host + n;
+    if (*port != ':')
+        return !*port || *port == '/';
+    size_t n_digits = strspn(port + 1, "0123456789");
+    long value = n_digits && n_digits <= 5 ? strtol(port + 1, NULL, 10) : 0;
+    port += 1 + n_digits;
+    return value >= 1 && value <= 65535 && (!*port || *port == '/');
+}
+
+/* What the rest of the program relies on. */
+static enum status check_shape(const struct llm *llm, struct error *err)
+{
+    const char *what = NULL;
+    if (!json_is_object(llm->parameters))
+        what = "facts.parameters is no object";
+    else if (llm->options && !json_is_object(llm->options))
+        what = "facts.options is no object";
+    else if (llm->key_env && !llm_is_key_env(llm->key_env))
+        what = "settings.key_env is no name of an environment variable in capitals";
+    else if (llm->url && *llm->url && !llm_is_url(llm->url))
+        what = "settings.url is no address";
+    return what ? error_set(err, E_DATA,
+                      "llm %s: its row in the store was edited: %s; run m4a1 init with "
+                      "its recipe again, or restore a backup",
+                      llm->name, what)
+                : OK;
 }
 
 static enum status llm_from_row(const struct query *q, struct llm *llm, struct error *err)
@@ -286,18 +346,20 @@ static enum status llm_from_row(const struct query *q, struct llm *llm, struct e
         llm->stream = json_bool(json_get(settings, "stream"), 0);
         llm->avoid_cache =
             text_equal(json_text(json_get(settings, "cache"), NULL), llm_cache_names[1]);
-        llm->slots = (int)json_int(json_get(settings, "slots"), 1);
+        llm->slots = (int)whole(settings, "slots", 1, 1, LLM_MAX_SLOTS);
         read_accepts(settings, llm);
-        llm->max_attempts = (int)json_int(json_get(settings, "max_attempts"), 1);
-        llm->image_tokens = json_int(json_get(settings, "image_tokens"), 0);
-        llm->rpm = json_int(json_get(settings, "rpm"), 0);
-        llm->tpm = json_int(json_get(settings, "tpm"), 0);
-        llm->timeout_s = json_number(json_get(settings, "timeout_s"), 600);
-        llm->max_usd = json_number(json_get(settings, "max_usd"), 0);
-        llm->watts = json_number(json_get(settings, "watts"), 0);
-        llm->usd_per_kwh = json_number(json_get(settings, "usd_per_kwh"), 0);
+        llm->max_attempts = (int)whole(settings, "max_attempts", 1, 1, LLM_MAX_ATTEMPTS);
+        llm->image_tokens = whole(settings, "image_tokens", 0, 0, LLM_MAX_IMAGE_TOKENS);
+        llm->rpm = whole(settings, "rpm", 0, 0, LLM_MAX_PER_MINUTE);
+        llm->tpm = whole(settings, "tpm", 0, 0, LLM_MAX_PER_MINUTE);
+        llm->timeout_s = number(settings, "timeout_s", 600, 0.01, 86400);
+        llm->max_usd = number(settings, "max_usd", 0, 0, 1e6);
+        llm->watts = number(settings, "watts", 0, 0, 1e6);
+        llm->usd_per_kwh = number(settings, "usd_per_kwh", 0, 0, 1000);
         if (failed || !llm->name || !llm->identity || !llm->parameters)
             s = error_nomem(err, sizeof *llm);
+        else
+            s = check_shape(llm, err);
     }
     json_free(facts);
     json_free(settings);

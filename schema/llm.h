@@ -19,6 +19,15 @@ extern const char *const llm_too_large_names[2]; /* "refuse", "resize" */
 extern const char *const llm_cache_names[2];     /* "allow", "avoid" */
 extern const char *const llm_role_names[4]; /* "local", "cloud", "reference", "judge" */
 
+/* The most that a recipe may say. */
+#define LLM_MAX_SLOTS 1000
+#define LLM_MAX_ATTEMPTS 100
+#define LLM_MAX_IMAGE_TOKENS 10000000
+#define LLM_MAX_PER_MINUTE 1000000000
+#define LLM_MAX_VIEWS 10000
+#define LLM_MAX_IMAGE_PX 65500
+#define LLM_MAX_IMAGE_BYTES ((int64_t)1 << 30)
+
 struct llm {
     int64_t llm_id; /* 0 until it is in a store */
     char *name;
@@ -77,7 +86,14 @@ MUST_CHECK enum status llm_settings(
  * llm is never edited, so the message says to give the new one a new name. */
 MUST_CHECK enum status llm_save(struct store *store, struct llm *llm, struct error *err);
 
-/* All llms that are not retired (with_retired: all), ordered by llm_id. */
+/* A name of an environment variable: 1 to 64 capitals, digits and _, no digit first. */
+int llm_is_key_env(const char *name);
+
+/* "http://HOST", "https://HOST:PORT/PATH": no user, query, blank or control sign in it. */
+int llm_is_url(const char *url);
+
+/* All llms that are not retired (with_retired: all), ordered by llm_id.  Settings beyond
+ * what a recipe can say are cut to it; E_DATA where a row is not what llm_save() writes. */
 MUST_CHECK enum status llm_load_all(struct store *store, int with_retired,
     struct llm **out, size_t *n, struct error *err);
 void llm_free_all(struct llm *llms, size_t n);

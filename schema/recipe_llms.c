@@ -4,18 +4,17 @@
  * Which protocols exist is decided on a higher floor: here a protocol is a word. */
 #include "schema/recipe_reader.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "m4a1/base/text.h"
 
 #define MAX_LLMS 1000
-#define MAX_PER_MINUTE 1000000000
+#define MAX_EXACT 9007199254740992.0
 
 /* Limits of a picture: below the least ones nothing can be seen or encoded. */
 #define MIN_IMAGE_PX 16
-#define MAX_IMAGE_PX 65500
 #define MIN_IMAGE_BYTES 1024
-#define MAX_IMAGE_BYTES ((int64_t)1 << 30)
 
 /* The llm and those that "like" leads to; looked up once for all keys of an llm. */
 static void find_chain(struct recipe_reader *r, const char *name)
@@ -95,17 +94,16 @@ static char *host_of(const char *url)
 static char *read_url(struct recipe_reader *r, const struct json *j, const char *path)
 {
     const char *url = json_text(j, "");
-    const char *host = text_starts(url, "http://")    ? url + 7
-                       : text_starts(url, "https://") ? url + 8
-                                                      : "";
     if (strpbrk(url, "@?#")) { // such an address may hold a secret: it is not repeated
         recipe_mistake(r, path,
             "expected an address without user name, query or "
             "fragment, found one of the signs @ ? #");
         return NULL;
     }
-    if (!*host || strchr("/:", *host) || strpbrk(url, " \t\r\n\"\\")) {
-        recipe_wrong(r, path, j, "a base address like \"https://api.openai.com\"");
+    if (!llm_is_url(url)) {
+        recipe_wrong(r, path, j,
+            "a base address like \"https://api.openai.com\" or "
+            "\"http://127.0.0.1:8000\"");
         return NULL;
     }
     size_t len = strlen(url);
@@ -120,8 +118,7 @@ static char *read_url(struct recipe_reader *r, const struct json *j, const char 
 static char *read_key_env(struct recipe_reader *r, const struct json *j, const char *path)
 {
     const char *name = json_text(j, "");
-    size_t n = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
-    if (json_is_string(j) && n && n <= 64 && !name[n] && !strchr("0123456789", *name))
+    if (json_is_string(j) && llm_is_key_env(name))
         return recipe_copy(r, name);
     // What stands here may be the key itself, so it is not repeated.
     recipe_mistake(r, path,
@@ -160,12 +157,12 @@ static void read_accepts(struct recipe_reader *r, const char *name, struct llm *
     }
     recipe_known_keys(r, j, path, keys, COUNT_OF(keys));
     for (int kind = 0; kind < N_VIEW_KINDS; kind++)
-        llm->accepts[kind] = (int)inner_int(r, j, path, view_kind_names[kind], 0, 10000,
-            llm->accepts[kind], "the most views of this kind a request");
-    llm->max_image_px = (int)inner_int(r, j, path, "image_px", MIN_IMAGE_PX, MAX_IMAGE_PX,
-        0, "the longest side of a picture in pixels");
+        llm->accepts[kind] = (int)inner_int(r, j, path, view_kind_names[kind], 0,
+            LLM_MAX_VIEWS, llm->accepts[kind], "the most views of this kind a request");
+    llm->max_image_px = (int)inner_int(r, j, path, "image_px", MIN_IMAGE_PX,
+        LLM_MAX_IMAGE_PX, 0, "the longest side of a picture in pixels");
     llm->max_image_bytes = inner_int(r, j, path, "image_bytes", MIN_IMAGE_BYTES,
-        MAX_IMAGE_BYTES, 0, "the most bytes of a picture's file");
+        LLM_MAX_IMAGE_BYTES, 0, "the most bytes of a picture's file");
     const struct json *too_large = json_get(j, "too_large");
     if (!is_none(too_large))
         llm->resizes_images =
@@ -185,8 +182,9 @@ static void read_limits(struct recipe_reader *r, const char *name, struct llm *l
     } else if (!is_none(j)) {
         recipe_known_keys(r, j, path, limit_keys, COUNT_OF(limit_keys));
         llm->rpm =
-            inner_int(r, j, path, "rpm", 1, MAX_PER_MINUTE, 0, "requests a minute");
-        llm->tpm = inner_int(r, j, path, "tpm", 1, MAX_PER_MINUTE, 0, "tokens a minute");
+            inner_int(r, j, path, "rpm", 1, LLM_MAX_PER_MINUTE, 0, "requests a minute");
+        llm->tpm =
+            inner_int(r, j, path, "tpm", 1, LLM_MAX_PER_MINUTE, 0, "tokens a minute");
         const struct json *cap = json_get(j, "max_usd");
         if (!is_none(cap))
             llm->max_usd = recipe_number(r, cap, recipe_path(sub, path, "max_usd"), 1e-6,
@@ -228,20 +226,21 @@ static void read_settings(struct recipe_reader *r, const char *name, struct llm 
     if (!is_none(j))
         llm->avoid_cache = recipe_choice(r, j, path, llm_cache_names, 2) == 1;
     j = llm_key(r, name, "slots", path);
-    llm->slots = is_none(j)
-                     ? 1
-                     : (int)recipe_int(r, j, path, 1, 1000, 1, "calls in flight at once");
+    llm->slots = is_none(j) ? 1
+                            : (int)recipe_int(r, j, path, 1, LLM_MAX_SLOTS, 1,
+                                  "calls in flight at once");
     j = llm_key(r, name, "image_tokens", path);
     llm->image_tokens = is_none(j) ? 0
-                                   : recipe_int(r, j, path, 0, 10000000, 0,
+                                   : recipe_int(r, j, path, 0, LLM_MAX_IMAGE_TOKENS, 0,
                                          "the most tokens that an image is billed");
     j = llm_key(r, name, "timeout_s", path);
     llm->timeout_s = is_none(j) ? 120
                                 : recipe_number(r, j, path, 0.01, 86400, 120,
                                       "seconds until a call is given up");
     j = llm_key(r, name, "max_attempts", path);
-    llm->max_attempts =
-        is_none(j) ? 5 : (int)recipe_int(r, j, path, 1, 100, 5, "attempts for one call");
+    llm->max_attempts = is_none(j) ? 5
+                                   : (int)recipe_int(r, j, path, 1, LLM_MAX_ATTEMPTS, 5,
+                                         "attempts for one call");
     read_limits(r, name, llm);
     read_energy(r, name, llm);
 }
@@ -275,6 +274,20 @@ static void read_options(struct recipe_reader *r, const char *name, struct llm *
         r->out_of_memory = 1;
 }
 
+/* Numbers are doubles here: a larger whole number would be sent as its neighbour. */
+static void check_numbers(struct recipe_reader *r, const struct json *j, const char *path)
+{
+    char sub[RECIPE_PATH];
+    size_t i = 0;
+    if (json_is_number(j) && fabs(json_number(j, 0)) >= MAX_EXACT)
+        recipe_wrong(r, path, j,
+            "a number below 9007199254740992 (2^53), as larger ones are rounded");
+    for (const struct json *c = json_first(j); c; c = json_next(c), i++)
+        check_numbers(r, c,
+            json_key(c) ? recipe_path(sub, path, json_key(c))
+                        : recipe_path_at(sub, path, i));
+}
+
 static void read_facts(struct recipe_reader *r, const char *name, struct llm *llm)
 {
     char path[RECIPE_PATH];
@@ -296,6 +309,8 @@ static void read_facts(struct recipe_reader *r, const char *name, struct llm *ll
     j = llm_key(r, name, "parameters", path);
     if (!is_none(j) && !json_is_object(j))
         recipe_wrong(r, path, j, "an object with the protocol's parameters");
+    if (json_is_object(j))
+        check_numbers(r, j, path);
     llm->parameters = json_is_object(j) ? json_copy(j) : json_new_object();
     if (!llm->parameters)
         r->out_of_memory = 1;

@@ -185,6 +185,28 @@ static enum status check_still_there(const struct store *store, struct error *er
         store->path);
 }
 
+/* The same for its log, which holds what was committed last: should the writer be killed,
+ * nobody could find that.  What the log holds is put into the store at once. */
+static enum status check_log(struct store *store, struct error *err)
+{
+    const char *log = sqlite3_filename_wal(sqlite3_db_filename(store->db, "main"));
+    struct stat st;
+    int is_there = stat(log, &st) == 0;
+    if (!store->has_log && is_there) {
+        store->has_log = 1;
+        store->log_device = st.st_dev;
+        store->log_inode = st.st_ino;
+    }
+    if (!store->has_log ||
+        (is_there && st.st_ino == store->log_inode && st.st_dev == store->log_device))
+        return OK;
+    sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    return error_set(err, E_STORE,
+        "store %s: its log %s was deleted, moved or replaced while it was written to; "
+        "nothing more is done (what was committed is in the store: m4a1 check)",
+        store->path, path_base(log));
+}
+
 static enum status store_migrate(struct store *store, struct error *err)
 {
     int64_t version;
@@ -424,7 +446,14 @@ int store_is_database(const char *path)
 enum status store_begin(struct store *store, struct error *err)
 {
     enum status s = check_still_there(store, err);
-    return s ? s : store_exec(store, "BEGIN IMMEDIATE", err);
+    if (!s && store->has_log)
+        s = check_log(store, err);
+    if (!s)
+        s = store_exec(store, "BEGIN IMMEDIATE", err);
+    // It is there by now, and stays as long as the connection does.
+    if (!s && store->lock_fd >= 0 && !store->has_log)
+        s = check_log(store, err);
+    return s;
 }
 
 enum status store_commit(struct store *store, struct error *err)

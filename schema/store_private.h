@@ -3,6 +3,7 @@
 #define SCHEMA_STORE_PRIVATE_H
 
 #include <sqlite3.h>
+#include <sys/types.h>
 #include "schema/store.h"
 
 struct query;
@@ -13,6 +14,9 @@ struct store {
     enum store_mode mode;
     int lock_fd; /* the store's own file, locked by its writer; -1 for a reader */
     int is_locked;
+    int has_log; /* the write-ahead log was seen, and this is it */
+    dev_t log_device;
+    ino_t log_inode;
     char *lock_path;       /* STORE.lock, which tells who writes */
     struct query *queries; /* every statement prepared so far */
     int was_conflict;

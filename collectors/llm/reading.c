@@ -13,7 +13,9 @@
 #define MAX_TOKENS 100000000 /* no answer has more: such a count is nonsense */
 #define MAX_QUOTED 400       /* bytes of a body that an error message quotes */
 #define MAX_ID 200
-#define MAX_USAGE 1000   /* members of a usage object; no provider has a tenth of it */
+#define MAX_USAGE 100    /* members of a usage object; no provider has half of it */
+#define MAX_USAGE_TEXT (64u << 10)
+#define USAGE_CUT "m4a1_cut" /* stands in the usage where some of it was left out */
 #define MAX_COST_USD 1e6 /* no answer costs more: such a cost is nonsense */
 #define MAX_LOCATION 300 /* bytes of an address that an error message repeats */
 
@@ -40,20 +42,29 @@ struct json *reading_usage(struct reading *r, const struct json *usage)
     if (!r->usage)
         r->usage = json_new_object();
     r->no_memory |= !r->usage;
-    int n = 0;
+    size_t n = 0, n_kept = json_size(r->usage);
     for (const struct json *j = json_first(usage); j && n < MAX_USAGE;
-         j = json_next(j), n++)
-        if (!json_is_null(j) || !json_get(r->usage, json_key(j)))
-            r->no_memory |= !json_set_copy(r->usage, json_key(j), j);
+         j = json_next(j), n++) {
+        int is_new = !json_get(r->usage, json_key(j));
+        if ((json_is_null(j) && !is_new) || (is_new && n_kept >= MAX_USAGE))
+            continue;
+        r->no_memory |= !json_set_copy(r->usage, json_key(j), j);
+        n_kept += (size_t)is_new;
+    }
+    r->is_usage_cut |= n == MAX_USAGE || n_kept >= MAX_USAGE;
     return r->usage;
 }
 
 static void keep_usage(struct reading *r)
 {
     struct buffer text;
-    buffer_init(&text, READING_MAX_TEXT);
+    buffer_init(&text, MAX_USAGE_TEXT);
+    if (r->usage && r->is_usage_cut)
+        r->no_memory |= !json_set_bool(r->usage, USAGE_CUT, 1);
     if (r->usage && json_print(r->usage, JSON_COMPACT, &text, NULL) == OK)
         reading_keep(r, &r->a->usage, buffer_str(&text));
+    else if (text.failed == E_LIMIT)
+        reading_keep(r, &r->a->usage, "{\"" USAGE_CUT "\":true}");
     r->no_memory |= text.failed == E_NOMEM;
     buffer_release(&text);
     json_free(r->usage);

@@ -19,6 +19,7 @@ struct reading {
     struct buffer text, refusal;
     struct json
         *usage;      /* what the server counted, merged over a stream; NULL = nothing */
+    int is_usage_cut;
     int is_document; /* one JSON document; else an event of a stream */
     int has_answer;  /* something came that only an answer has; the parser sets it */
     int has_token;   /* this document brought a token; the parser sets it */
@@ -71,8 +72,9 @@ void reading_fail(struct reading *r, enum failure failure, const char *what);
 void reading_error(struct reading *r, int inside, const char *code, const char *type,
     const char *message);
 
-/* Take over the members (the first thousand) of a usage object that are not null; returns
- * r->usage, NULL where nothing was counted yet.  It becomes the answer's usage. */
+/* Take over the members of a usage object that are not null, a hundred over a whole stream;
+ * returns r->usage, NULL where nothing was counted yet.  It becomes the answer's usage, up
+ * to 64 KiB; a member "m4a1_cut" says that some of it was left out. */
 struct json *reading_usage(struct reading *r, const struct json *usage);
 
 /* A count; absent where it is not there, TOKENS_UNKNOWN where it is nonsense. */

@@ -115,7 +115,9 @@ enum status file_write(const char *path, const void *data, size_t len, struct er
     char *temporary = text_format("%s.new", path);
     if (!temporary)
         return error_nomem(err, strlen(path) + 5);
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    /* A new file: what a link of this name leads to is not written to. */
+    unlink(temporary);
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (fd < 0) {
         s = error_errno(err, "cannot create a file beside %s", path);
         goto out;

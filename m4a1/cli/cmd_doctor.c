@@ -7,6 +7,7 @@
 #include "m4a1/base/files.h"
 #include "m4a1/base/text.h"
 #include "m4a1/cli/cli.h"
+#include "m4a1/cli/terminal.h"
 
 #define MAX_PROBLEMS (1u << 20)
 
@@ -33,7 +34,7 @@ static enum status load(const char *path, struct recipe **out, struct error *err
     buffer_init(&problems, MAX_PROBLEMS);
     enum status s = recipe_load(path, out, &problems, err);
     if (s)
-        fputs(buffer_str(&problems), stderr);
+        terminal_print(stderr, buffer_str(&problems));
     buffer_release(&problems);
     return s;
 }

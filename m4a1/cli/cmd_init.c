@@ -7,6 +7,7 @@
 #include "m4a1/base/files.h"
 #include "m4a1/base/text.h"
 #include "m4a1/cli/cli.h"
+#include "m4a1/cli/terminal.h"
 #include "m4a1/cli/recipe_mistakes.h"
 #include "schema/query.h"
 #include "schema/recipe.h"
@@ -266,7 +267,7 @@ static enum status load(const char *path, struct recipe **out, struct error *err
     if (!s)
         s = recipe_mistakes(*out, &problems, err);
     if (s == E_DATA)
-        fputs(buffer_str(&problems), stderr);
+        terminal_print(stderr, buffer_str(&problems));
     if (s) {
         recipe_free(*out);
         *out = NULL;

@@ -7,6 +7,7 @@
 #include "collectors/rederive.h"
 #include "m4a1/base/text.h"
 #include "m4a1/cli/cli.h"
+#include "m4a1/cli/terminal.h"
 #include "schema/query.h"
 #include "schema/recipe.h"
 
@@ -62,7 +63,7 @@ static enum status add_prices(
     buffer_init(&problems, MAX_PROBLEMS);
     enum status s = recipe_add_prices(store, path, n_added, &problems, err);
     if (s)
-        fputs(buffer_str(&problems), stderr);
+        terminal_print(stderr, buffer_str(&problems));
     buffer_release(&problems);
     return s;
 }

@@ -8,6 +8,7 @@
 #include "m4a1/base/files.h"
 #include "m4a1/base/text.h"
 #include "m4a1/cli/cli.h"
+#include "m4a1/cli/terminal.h"
 #include "m4a1/simulate/sim_fault.h"
 #include "m4a1/simulate/simulate.h"
 
@@ -45,7 +46,7 @@ static enum status load_recipe(struct cli *cli, struct recipe **recipe, struct e
     buffer_init(&problems, PROBLEMS_MAX);
     enum status status = recipe_load(path ? path : "m4a1", recipe, &problems, err);
     if (problems.len)
-        fprintf(stderr, "%s", buffer_str(&problems));
+        terminal_print(stderr, buffer_str(&problems));
     buffer_release(&problems);
     return status;
 }

@@ -218,6 +218,8 @@ static enum status read_deadline(
             until);
     if (until && o->until_ms <= now_ms)
         return cli_usage(cli, err, "--until: %s is over already", until);
+    if (until && o->until_ms - now_ms > TIMESPAN_LONGEST_MS)
+        return cli_usage(cli, err, "--until: %s is more than a year away", until);
     if (length && !timespan_length(length, &ms))
         return cli_usage(cli, err,
             "--for wants a length of time like 8h, 90m, 1h30m or 45s, not \"%s\"",

@@ -11,6 +11,7 @@
 #include "m4a1/base/text.h"
 #include "m4a1/cli/arguments.h"
 #include "m4a1/cli/cli.h"
+#include "m4a1/cli/terminal.h"
 
 extern const struct verb verb_annotate, verb_check, verb_collect, verb_demo, verb_doctor,
     verb_evaluate, verb_export, verb_import, verb_ingest, verb_init, verb_plan,
@@ -69,7 +70,9 @@ static void print_log(enum log_level level, const char *line, void *arg)
 {
     (void)arg;
     static const char *const names[] = { "error", "warning", "info", "debug" };
-    fprintf(stderr, "%s: %s\n", names[level], line);
+    fprintf(stderr, "%s: ", names[level]);
+    terminal_print(stderr, line);
+    fputc('\n', stderr);
 }
 
 static void print_overview(void)
@@ -136,8 +139,11 @@ static int run_verb(const struct verb *verb, int argc, char **argv)
     }
     if ((fflush(stdout) != 0 || ferror(stdout)) && !s)
         s = error_errno(&err, "cannot write the output");
-    if (s && err.msg[0])
-        fprintf(stderr, "m4a1 %s: %s\n", verb->name, err.msg);
+    if (s && err.msg[0]) {
+        fprintf(stderr, "m4a1 %s: ", verb->name);
+        terminal_print(stderr, err.msg);
+        fputc('\n', stderr);
+    }
     if (cli.usage)
         fprintf(stderr, "m4a1 %s --help tells how to use it.\n", verb->name);
     int status = exit_status(s, cli.usage);
@@ -161,6 +167,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file too large is an error like a full disk */
     log_to(print_log, NULL, LOG_WARN);
+    terminal_guard_output();
 
     const char *first = argc > 1 ? argv[1] : "--help";
     if (text_equal(first, "--help") || text_equal(first, "-h") ||

@@ -6,8 +6,6 @@
 
 #include "m4a1/base/text.h"
 
-#define LONGEST_MS (INT64_C(365) * 86400 * 1000)
-
 static int next_time_of_day(const char *text, int64_t now_ms, int64_t *out_ms)
 {
     struct tm clock = { 0 }, day = { 0 };
@@ -68,5 +66,5 @@ int timespan_length(const char *text, int64_t *out_ms)
         *out_ms += x * unit_ms[unit - units];
         text += n + 1;
     }
-    return *out_ms > 0 && *out_ms <= LONGEST_MS;
+    return *out_ms > 0 && *out_ms <= TIMESPAN_LONGEST_MS;
 }

@@ -23,6 +23,8 @@ collect=("$M4A1" collect s.m4a1 --quiet --simulator "http://127.0.0.1:$SIM_PORT"
 check_status 2 "a shard is one of several" "${collect[@]}" --shard 3/2
 check_status 2 "a length of time" "${collect[@]}" --for soon
 check_status 2 "a time" "${collect[@]}" --until yesterday
+check_status 2 "no more than a year away" "${collect[@]}" --until 2400-01-01T00:00Z
+check_output "which it says" '2400-01-01T00:00Z is more than a year away'
 check_status 2 "one of the two" "${collect[@]}" --until 07:30 --for 1h
 check_status 2 "a timing" "${collect[@]}" --timing quick
 

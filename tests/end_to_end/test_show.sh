@@ -31,6 +31,21 @@ sim=http://127.0.0.1:$SIM_PORT
 "$M4A1" collect "$store" --simulator "$sim" --quiet >/dev/null 2>&1 || exit 1
 "$M4A1" annotate "$store" --simulator "$sim" --quiet >/dev/null 2>&1 || exit 1
 
+# An answer that would rename the window, hide itself and clear the screen.
+cp "$store" rude.m4a1
+sqlite3 rude.m4a1 "DROP TRIGGER response_is_append_only; UPDATE response SET text =
+    'x' || char(27) || ']0;pwn' || char(7) || char(155) || '2Jé'"
+check "a rude answer into a file" "$M4A1" show rude.m4a1 "$first"
+check_equal "is as it came" "$(grep -cF $'x\e]0;pwn\a\xc2\x9b2J\xc3\xa9' "$TAP_OUT")" 1
+if command -v script >/dev/null; then
+    script -qec "'$M4A1' show rude.m4a1 $first" /dev/null >terminal.txt </dev/null
+    check "on a terminal it can be seen" grep -qF 'x^[]0;pwn^G<9b>2Jé' terminal.txt
+    check_equal "and does nothing" "$(grep -c $'\e' terminal.txt)" 0
+    sed $'s/"name": "[^"]*"/"nam\\\\u001be": "x"/' drop.jsonc >rude.jsonc
+    script -qec "'$M4A1' init rude2.m4a1 --recipe rude.jsonc" /dev/null >terminal.txt </dev/null
+    check_equal "nor does the name of a key in a message" "$(grep -c $'\e' terminal.txt)" 0
+fi
+
 tokens=$(sql "SELECT input_tokens FROM answer WHERE call_id = $first")
 check "an answered call" "$M4A1" show "$store" "$first"
 check_output "with its input tokens" "^Tokens: $tokens input,"

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "m4a1/base/text.h"
+#include "schema/query.h"
 #include "tests/support/store_fixture.h"
 
 static void set_options(struct llm *llm)
@@ -121,11 +122,104 @@ static void test_limits_of_pictures(void **state)
     store_fixture_close(&f);
 }
 
+/* A row of the table llm as somebody left it. */
+static enum status load_edited(
+    struct store_fixture *f, const char *sql, struct llm **llms, struct error *err)
+{
+    size_t n = 0;
+    *err = (struct error)ERROR_INIT;
+    assert_int_equal(store_run(f->store, err, sql, ""), OK);
+    return llm_load_all(f->store, 0, llms, &n, err);
+}
+
+static void test_edited_rows(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sql, *says;
+    } rows[] = {
+        { "UPDATE llm SET facts = json_set(facts, '$.parameters', json('[1]'))",
+            "facts.parameters is no object" },
+        { "UPDATE llm SET facts = json_set(facts, '$.parameters', 5)",
+            "facts.parameters is no object" },
+        { "UPDATE llm SET facts = json_set(facts, '$.options', json('[\"a\"]'))",
+            "facts.options is no object" },
+        { "UPDATE llm SET settings = json_set(settings, '$.key_env', 'A$(id)')",
+            "settings.key_env is no name" },
+        { "UPDATE llm SET settings = json_set(settings, '$.url', 'http://h/'||char(13))",
+            "settings.url is no address" },
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct store_fixture f;
+        struct llm *llms = NULL;
+        struct error err;
+        store_fixture_open(&f, "keep");
+        store_fixture_llm(&f, "a", "http://127.0.0.1:1", NULL);
+        if (load_edited(&f, rows[i].sql, &llms, &err) != E_DATA ||
+            !strstr(err.msg, rows[i].says) || !strstr(err.msg, "llm a: "))
+            fail_msg("%s: %s", rows[i].sql, err.msg);
+        assert_null(llms);
+        store_fixture_close(&f);
+    }
+}
+
+static void test_settings_are_cut(void **state)
+{
+    (void)state;
+    struct store_fixture f;
+    struct llm *llms = NULL;
+    struct error err;
+    store_fixture_open(&f, "keep");
+    store_fixture_llm(&f, "a", "http://127.0.0.1:1", NULL);
+    assert_int_equal(
+        load_edited(&f,
+            "UPDATE llm SET settings = json_set(settings, '$.slots', 2000000000,"
+            " '$.max_attempts', -5, '$.timeout_s', 1e300, '$.image_tokens',"
+            " 9007199254740991, '$.rpm', -9, '$.tpm', 9e15, '$.max_usd', -1,"
+            " '$.watts', -2, '$.accepts.image', 9000000000000000)",
+            &llms, &err),
+        OK);
+    assert_int_equal(llms->slots, LLM_MAX_SLOTS);
+    assert_int_equal(llms->max_attempts, 1);
+    assert_true(llms->timeout_s == 86400);
+    assert_int_equal(llms->image_tokens, LLM_MAX_IMAGE_TOKENS);
+    assert_int_equal(llms->rpm, 0);
+    assert_int_equal(llms->tpm, LLM_MAX_PER_MINUTE);
+    assert_true(llms->max_usd == 0);
+    assert_true(llms->watts == 0);
+    assert_int_equal(llms->accepts[VIEW_IMAGE], LLM_MAX_VIEWS);
+    llm_free_all(llms, 1);
+    store_fixture_close(&f);
+}
+
+static void test_addresses(void **state)
+{
+    (void)state;
+    static const char *const good[] = { "http://h", "https://api.openai.com/v1",
+        "http://127.0.0.1:8000", "http://[::1]:65535/x", "http://[::1]", "https://h:1/",
+        "https://a.b/c:d" };
+    static const char *const bad[] = { "", "h", "ftp://h", "http://", "http:///x",
+        "http://:80", "http://h:", "http://h:b", "http://h:0", "http://h:99999",
+        "http://h:65536", "http://h:80b", "http://h:000080", "http://[::1",
+        "http://[::1]x", "http://u:p@h", "http://h?x", "http://h#x", "http://h x",
+        "http://h\\x", "http://h/a\r\nX: y", "http://h/\x01", "http://h/\x7f",
+        "http://h\"" };
+    for (size_t i = 0; i < COUNT_OF(good); i++)
+        if (!llm_is_url(good[i]))
+            fail_msg("%s is refused", good[i]);
+    for (size_t i = 0; i < COUNT_OF(bad); i++)
+        if (llm_is_url(bad[i]))
+            fail_msg("%s is taken", bad[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_identity),
         cmocka_unit_test(test_limits_of_pictures),
+        cmocka_unit_test(test_edited_rows),
+        cmocka_unit_test(test_settings_are_cut),
+        cmocka_unit_test(test_addresses),
     };
     return cmocka_run_group_tests_name("llm", tests, NULL, NULL);
 }

@@ -416,6 +416,66 @@ static void an_llm_once_used_is_never_edited(void **state)
     store_close(store);
 }
 
+/* The log that a writer uses goes away under it: it stops, and has lost nothing. */
+static void a_log_that_is_gone_is_noticed(void **state)
+{
+    (void)state;
+    struct store *store = create();
+    struct error err = ERROR_INIT;
+    char *log = text_format("%s-wal", path);
+    int64_t n = 0;
+    for (int i = 1; i <= 2; i++) {
+        assert_int_equal(store_begin(store, &err), OK);
+        assert_int_equal(store_run(store, &err, "INSERT INTO scene (name) VALUES (?)",
+                             "t", i == 1 ? "one" : "two"),
+            OK);
+        assert_int_equal(store_commit(store, &err), OK);
+    }
+    assert_int_equal(unlink(log), 0);
+    assert_int_equal(store_begin(store, &err), E_STORE);
+    assert_non_null(strstr(err.msg, "its log s.m4a1-wal was deleted"));
+    // What was committed is in the file by now, whatever becomes of the process.
+    char *copy = text_format("%s.copy", path);
+    struct buffer bytes;
+    buffer_init(&bytes, 1 << 24);
+    assert_int_equal(file_read(path, &bytes, &err), OK);
+    int fd = open(copy, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    assert_int_equal(write(fd, bytes.data, bytes.len), bytes.len);
+    close(fd);
+    struct store *other;
+    if (store_open(copy, STORE_WRITE, &other, &err) != OK)
+        fail_msg("%s", err.msg);
+    assert_int_equal(store_int(other, 0, &n, &err, "SELECT count(*) FROM scene", ""), OK);
+    assert_int_equal(n, 2);
+    store_close(other);
+    store_close(store);
+    buffer_release(&bytes);
+    free(copy);
+    free(log);
+}
+
+/* What a link beside the store leads to is nobody's to write over. */
+static void no_link_beside_it_is_followed(void **state)
+{
+    (void)state;
+    struct error err = ERROR_INIT;
+    char *victim = text_format("%s/victim", folder);
+    char *link = text_format("%s.lock.new", path);
+    struct buffer bytes;
+    buffer_init(&bytes, 1000);
+    store_close(create());
+    assert_int_equal(file_write(victim, "precious", 8, &err), OK);
+    assert_int_equal(symlink(victim, link), 0);
+    struct store *store;
+    assert_int_equal(store_open(path, STORE_WRITE, &store, &err), OK);
+    store_close(store);
+    assert_int_equal(file_read(victim, &bytes, &err), OK);
+    assert_string_equal(buffer_str(&bytes), "precious");
+    buffer_release(&bytes);
+    free(victim);
+    free(link);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -442,6 +502,8 @@ int main(void)
             a_backup_is_a_store_of_its_own, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             an_llm_once_used_is_never_edited, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_log_that_is_gone_is_noticed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(no_link_beside_it_is_followed, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

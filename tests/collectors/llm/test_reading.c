@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "collectors/llm/protocol.h"
+#include "m4a1/base/clock.h"
 #include "m4a1/base/text.h"
 #include "tests/support/event_frames.h"
 
@@ -347,7 +348,42 @@ static void test_huge_usage(void **state)
     expect_text(form_of(&protocol_openai_chat), "x");
     assert_int_equal(a.input_tokens, 10);
     assert_int_equal(a.output_tokens, 5);
-    assert_true(strlen(a.usage) < 100000);
+    assert_true(strlen(a.usage) < 4000);
+    assert_true(text_ends(a.usage, ",\"m4a1_cut\":true}"));
+}
+
+/* Nor do many of them in one stream, with other members each, nor one long one. */
+static void test_many_usages(void **state)
+{
+    (void)state;
+    struct buffer b;
+    buffer_init(&b, 16u << 20);
+    for (int i = 0; b.len < 12u << 20; i++) {
+        buffer_add_str(&b, "data: {\"usage\":{\"prompt_tokens\":10");
+        for (int k = 0; k < 1000; k++)
+            buffer_printf(&b, ",\"%x\":1", i * 1000 + k);
+        buffer_add_str(&b, "}}\n\n");
+    }
+    buffer_add_str(&b,
+        "data: {\"choices\":[{\"delta\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}],"
+        "\"usage\":{\"prompt_tokens\":11,\"completion_tokens\":5}}\n\ndata: [DONE]\n\n");
+    int64_t begun = clock_mono_ns();
+    read_body(form_of(&protocol_openai_chat), 200, "", &b);
+    assert_true(clock_mono_ns() - begun < INT64_C(15000000000)); // under sanitizers, too
+    expect_text(form_of(&protocol_openai_chat), "x");
+    assert_int_equal(a.input_tokens, 11);
+    assert_true(strlen(a.usage) < 4000);
+    buffer_clear(&b);
+    buffer_add_str(&b, "{\"choices\":[{\"message\":{\"content\":\"x\"},\"finish_reason\":"
+                       "\"stop\"}],\"usage\":{\"prompt_tokens\":10,"
+                       "\"completion_tokens\":5,\"note\":\"");
+    while (b.len < 100000)
+        buffer_add_char(&b, 'x');
+    buffer_add_str(&b, "\"}}");
+    read_body(form_of(&protocol_openai_chat), 200, "", &b);
+    assert_int_equal(a.input_tokens, 10);
+    assert_string_equal(a.usage, "{\"m4a1_cut\":true}");
+    buffer_release(&b);
 }
 
 /* ---- what is no answer at all ---------------------------------------------------- */
@@ -428,6 +464,7 @@ int main(void)
         cmocka_unit_test(test_hostile_counts),
         cmocka_unit_test(test_hostile_parts),
         cmocka_unit_test(test_huge_usage),
+        cmocka_unit_test(test_many_usages),
         cmocka_unit_test(test_redirects),
         cmocka_unit_test(test_compressed),
     };

@@ -148,6 +148,7 @@ check "and drops it" "$M4A1" plan "$store" --undo --llm reference
 check "and the llm that it is like" "$M4A1" plan "$store" --undo --llm cloud
 check_output "which was in whole dialogues" 'takes its turn and all later ones along'
 check "now the mended recipe is taken" "$M4A1" init "$store" --recipe "$WORK/small.jsonc"
+check "the gaps are planned" "$M4A1" plan "$store" --sessions 6 --quiet
 check "a whole plan goes as well" "$M4A1" plan "$store" --undo
 check_equal "with all its rows" "$(sql 'SELECT (SELECT count(*) FROM call) + (SELECT count(*) FROM turn) + (SELECT count(*) FROM session) + (SELECT count(*) FROM plan)')" 0
 check "and can be made again" "$M4A1" plan "$store" --sessions 6 --quiet

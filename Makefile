@@ -7,7 +7,7 @@ DOC_DIR = $(DESTDIR)$(PREFIX)/share/doc/m4a1
 
 # Outside libraries; each has one owner (docs/design/001-layout.md).
 PACKAGES := sqlite3 libcurl libcjson libmicrohttpd libavformat libavcodec libavutil \
-            libswscale libjpeg libcrypto libzstd libutf8proc
+            libswscale libjpeg libcrypto libzstd libutf8proc libpcre2-8 gumbo
 
 # Asked once, and only when something is compiled: before `make setup` there may be no pkg-config.
 pkg_config = $(eval answer := $(shell pkg-config --$(1) $(PACKAGES) 2>/dev/null || echo MISSING))$(if \
@@ -21,7 +21,8 @@ OPTIMISE ?= -O2 -g
 CPPFLAGS_ALL = -I. -D_XOPEN_SOURCE=700 -D_DEFAULT_SOURCE -DM4A1_VERSION='"$(VERSION)"' \
                -include m4a1/base/banned.h $(PKG_CFLAGS) $(CPPFLAGS)
 CFLAGS_ALL = -std=c11 -fvisibility=hidden -pthread $(WARNINGS) $(OPTIMISE) $(CFLAGS)
-LIBS_ALL = $(PKG_LIBS) -lm -pthread $(LDFLAGS)
+# oneDNN has no .pc file.
+LIBS_ALL = $(PKG_LIBS) -ldnnl -lm -pthread $(LDFLAGS)
 
 LIB_SRC := $(sort $(filter-out m4a1/cli/%,$(wildcard m4a1/*/*.c schema/*.c collectors/*.c \
            collectors/*/*.c annotate/*.c annotate/*/*.c export/*.c)))

@@ -32,7 +32,9 @@ TEST_SRC := $(sort $(wildcard tests/*/test_*.c tests/*/*/test_*.c))
 SUPPORT_SRC := $(sort $(wildcard tests/support/*.c))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 BENCH_SRC := $(sort $(wildcard tests/bench/bench_*.c))
-ALL_SRC := $(LIB_SRC) $(CLI_SRC) $(SUPPORT_SRC) $(TEST_SRC) $(FUZZ_SRC) $(BENCH_SRC)
+# Programs that end-to-end tests run: $(BUILD)/tests/tools/NAME.
+TOOL_SRC := $(sort $(wildcard tests/tools/*.c))
+ALL_SRC := $(LIB_SRC) $(CLI_SRC) $(SUPPORT_SRC) $(TEST_SRC) $(FUZZ_SRC) $(BENCH_SRC) $(TOOL_SRC)
 C_FILES = $(shell find annotate collectors export m4a1 schema tests -name '*.[ch]')
 
 # Objects lie apart, because build/m4a1 is the program.
@@ -41,6 +43,7 @@ LIBS := $(BUILD)/libsupport.a $(BUILD)/libm4a1.a
 TESTS := $(TEST_SRC:%.c=$(BUILD)/%)
 FUZZERS := $(FUZZ_SRC:%.c=$(BUILD)/%)
 BENCHES := $(BENCH_SRC:%.c=$(BUILD)/%)
+TOOLS := $(TOOL_SRC:%.c=$(BUILD)/%)
 
 # A goal that installs first must look at the machine again afterwards: it calls make anew,
 # with a job a core unless the user said how many.
@@ -168,7 +171,7 @@ help: ## this list
 
 # What a goal above asks a second make for.
 
-tests: $(BUILD)/m4a1 $(TESTS)
+tests: $(BUILD)/m4a1 $(TESTS) $(TOOLS)
 fuzzers: $(FUZZERS)
 benches: $(BENCHES)
 objects: $(ALL_SRC:%.c=$(OBJ)/%.o) $(BUILD)/m4a1

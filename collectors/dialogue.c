@@ -19,7 +19,6 @@
 
 /* One turn as it is said: a row of the history, or the call itself. */
 struct said {
-    int64_t call_id;
     uint32_t views;
     char *prompt;
     char *answer; /* NULL for the call itself */
@@ -110,7 +109,6 @@ static enum status read_said(
         return error_nomem(err, (*n + 1) * sizeof *more);
     *list = more;
     struct said *said = &more[*n];
-    said->call_id = query_int(q, 0);
     said->views = (uint32_t)query_int(q, 1);
     said->prompt = text_copy(query_text(q, 2));
     said->answer = text_copy(query_text(q, 3));
@@ -204,7 +202,6 @@ static enum status load_call(
     if (s == OK) {
         row->scene_id = query_int(q, 0);
         row->at_ms = query_int(q, 1);
-        row->now.call_id = call_id;
         row->now.views = (uint32_t)query_int(q, 2);
         row->now.prompt = text_copy(query_text(q, 3));
         row->parent_id = query_int(q, 4);
@@ -270,16 +267,6 @@ void dialogue_free(struct dialogue *d)
 int dialogue_is_sound(const struct dialogue_part *part)
 {
     return part->frame && text_starts(frame_media_type(part->frame), "audio/");
-}
-
-size_t dialogue_n_images(const struct dialogue *d)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < d->n_messages; i++)
-        for (size_t k = 0; k < d->messages[i].n_parts; k++)
-            n += d->messages[i].parts[k].frame &&
-                 !dialogue_is_sound(&d->messages[i].parts[k]);
-    return n;
 }
 
 enum status dialogue_check_accepts(

@@ -11,7 +11,6 @@ struct plan_turn {
     int64_t parent_id, previous_id; /* the path call before, and its llm; 0 = none */
     uint32_t context;               /* views before the turn */
     int keep_images;                /* the history rule of its plan */
-    int prompt_bytes;
     char session[HASH_HEX], parent[HASH_HEX]; /* identities */
 };
 

@@ -148,14 +148,14 @@ static enum status load_history(struct store *store, int64_t parent_id, int64_t 
 }
 
 struct history_rule {
-    int keep_images;
+    int keeps_views;
     int64_t max_turns; /* -1 = all */
 };
 
 static enum status read_rule(
     const char *settings, struct history_rule *rule, struct error *err)
 {
-    rule->keep_images = 1;
+    rule->keeps_views = 1;
     rule->max_turns = -1;
     if (!settings)
         return OK;
@@ -164,7 +164,7 @@ static enum status read_rule(
     if (s != OK)
         return s;
     const struct json *history = json_get(j, "history");
-    rule->keep_images =
+    rule->keeps_views =
         !text_equal(json_text(json_get(history, "images"), "keep"), "drop");
     rule->max_turns = json_int(json_get(history, "max_turns"), -1);
     json_free(j);
@@ -232,7 +232,7 @@ enum status dialogue_build(struct store *store, struct frame_cache *cache,
         s = load_history(store, row.parent_id, row.rule.max_turns, &past, &n_past, err);
     const struct sight sight = { store, cache, llm, row.scene_id, row.at_ms };
     for (size_t i = n_past; s == OK && i--;)
-        s = add_said(&sight, &past[i], row.rule.keep_images, d, err);
+        s = add_said(&sight, &past[i], row.rule.keeps_views, d, err);
     if (s == OK)
         s = add_said(&sight, &row.now, 1, d, err);
     if (s != OK)

@@ -18,7 +18,7 @@ static void read_turn(const struct query *q, struct plan_turn *t)
         .parent_id = query_int(q, 6),
         .previous_id = query_int(q, 7),
         .context = (uint32_t)query_int(q, 8),
-        .keep_images = text_equal(query_text(q, 9), "keep") };
+        .keeps_views = text_equal(query_text(q, 9), "keep") };
     snprintf(t->session, sizeof t->session, "%s", query_text(q, 10));
     snprintf(
         t->parent, sizeof t->parent, "%s", query_text(q, 11) ? query_text(q, 11) : "");

@@ -269,6 +269,13 @@ size_t plan_inputs_actor(const struct plan_inputs *in, int64_t llm_id)
     return i;
 }
 
+enum status plan_inputs_eligible(const struct plan_inputs *in, uint32_t context,
+    struct behaviour_action **actions, size_t *n, struct error *err)
+{
+    return behaviour_eligible(in->actors, in->n_actors, context,
+        in->recipe->history.keep_images, actions, n, err);
+}
+
 int plan_prompt_suits(const struct plan_prompt *prompt, const struct plan_scene *scene)
 {
     return (prompt->needs & ~scene->tags) == 0;

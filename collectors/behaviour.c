@@ -5,13 +5,6 @@
 
 #include "m4a1/base/text.h"
 
-#define VIEWS_MAX 32
-
-static int count_bits(uint32_t set)
-{
-    return __builtin_popcount(set);
-}
-
 static int fits(
     const struct behaviour_llm *llm, uint32_t context, uint32_t set, int keeps_views)
 {
@@ -31,17 +24,17 @@ static size_t actions_of(const struct behaviour_llm *llms, size_t i, uint32_t co
     int keeps_views, struct behaviour_action *out)
 {
     const struct behaviour_llm *llm = &llms[i];
-    size_t n = 0, of_size[VIEWS_MAX + 1] = { 0 };
+    size_t n = 0, of_size[ACCEPTS_MAX_VIEWS + 1] = { 0 };
     int n_sizes = 0;
     for (size_t k = 0; k < llm->n_sets; k++) {
         if (fits(llm, context, llm->sets[k], keeps_views))
-            n_sizes += !of_size[count_bits(llm->sets[k])]++;
+            n_sizes += !of_size[__builtin_popcount(llm->sets[k])]++;
     }
     for (size_t k = 0; k < llm->n_sets; k++) {
         uint32_t set = llm->sets[k], added = set & ~context;
         if (!fits(llm, context, set, keeps_views))
             continue;
-        double p = 1.0 / n_sizes / (double)of_size[count_bits(set)];
+        double p = 1.0 / n_sizes / (double)of_size[__builtin_popcount(set)];
         size_t at = 0;
         while (at < n && out[at].added != added)
             at++;

@@ -13,7 +13,7 @@
 #include "schema/store.h"
 #include "schema/view.h"
 
-#define RECIPE_MAX_VIEWS 32
+#define RECIPE_MAX_VIEWS ACCEPTS_MAX_VIEWS
 
 struct recipe_view {
     char *name;

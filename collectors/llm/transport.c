@@ -580,8 +580,10 @@ static int make_room(struct transport *tr)
     struct exchange **more = malloc(size * sizeof(struct exchange *));
     if (!more)
         return 0;
-    for (size_t i = 0; i < tr->n_mail; i++)
-        more[i] = tr->mail[(tr->first_mail + i) % tr->mail_size];
+    for (size_t i = 0; i < tr->n_mail; i++) {
+        size_t at = tr->first_mail + i;
+        more[i] = tr->mail[at < tr->mail_size ? at : at - tr->mail_size];
+    }
     free(tr->mail);
     tr->mail = more;
     tr->mail_size = size;

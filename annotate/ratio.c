@@ -47,7 +47,8 @@ static enum status add_history(
     enum status s = query_open(store,
         "WITH RECURSIVE past (call_id, depth) AS (SELECT parent_id, 1 FROM call WHERE "
         "call_id = ? UNION ALL SELECT c.parent_id, depth + 1 FROM past JOIN call c USING "
-        "(call_id)) SELECT p.text, a.text FROM past JOIN call c USING (call_id) JOIN "
+        "(call_id) WHERE depth < 2000) SELECT p.text, a.text FROM past JOIN call c USING "
+        "(call_id) JOIN "
         "turn t "
         "USING (turn_id) JOIN prompt p USING (prompt_id) JOIN answer a ON "
         "a.call_id = c.call_id ORDER BY depth DESC",

@@ -5,17 +5,10 @@
 
 #include "m4a1/base/text.h"
 
-#define VIEWS_MAX 32
-
-static int count_bits(uint32_t set)
-{
-    return __builtin_popcount(set);
-}
-
 static int fits(
-    const struct behaviour_llm *llm, uint32_t context, uint32_t set, int keep_images)
+    const struct behaviour_llm *llm, uint32_t context, uint32_t set, int keeps_views)
 {
-    return accepts_action(llm->accepts, llm->views, set, context, keep_images, NULL);
+    return accepts_action(llm->accepts, llm->views, set, context, keeps_views, NULL);
 }
 
 static int compare_actions(const void *a, const void *b)
@@ -28,20 +21,20 @@ static int compare_actions(const void *a, const void *b)
 
 /* Append the actions of one llm, with probabilities that add up to 1; returns how many. */
 static size_t actions_of(const struct behaviour_llm *llms, size_t i, uint32_t context,
-    int keep_images, struct behaviour_action *out)
+    int keeps_views, struct behaviour_action *out)
 {
     const struct behaviour_llm *llm = &llms[i];
-    size_t n = 0, of_size[VIEWS_MAX + 1] = { 0 };
+    size_t n = 0, of_size[ACCEPTS_MAX_VIEWS + 1] = { 0 };
     int n_sizes = 0;
     for (size_t k = 0; k < llm->n_sets; k++) {
-        if (fits(llm, context, llm->sets[k], keep_images))
-            n_sizes += !of_size[count_bits(llm->sets[k])]++;
+        if (fits(llm, context, llm->sets[k], keeps_views))
+            n_sizes += !of_size[__builtin_popcount(llm->sets[k])]++;
     }
     for (size_t k = 0; k < llm->n_sets; k++) {
         uint32_t set = llm->sets[k], added = set & ~context;
-        if (!fits(llm, context, set, keep_images))
+        if (!fits(llm, context, set, keeps_views))
             continue;
-        double p = 1.0 / n_sizes / (double)of_size[count_bits(set)];
+        double p = 1.0 / n_sizes / (double)of_size[__builtin_popcount(set)];
         size_t at = 0;
         while (at < n && out[at].added != added)
             at++;
@@ -54,7 +47,7 @@ static size_t actions_of(const struct behaviour_llm *llms, size_t i, uint32_t co
 }
 
 enum status behaviour_eligible(const struct behaviour_llm *llms, size_t n_llms,
-    uint32_t context, int keep_images, struct behaviour_action **actions, size_t *n,
+    uint32_t context, int keeps_views, struct behaviour_action **actions, size_t *n,
     struct error *err)
 {
     *n = 0;
@@ -65,7 +58,7 @@ enum status behaviour_eligible(const struct behaviour_llm *llms, size_t n_llms,
     if (!*actions)
         return error_nomem(err, n_sets * sizeof **actions);
     for (size_t i = 0; i < n_llms; i++) {
-        size_t added = actions_of(llms, i, context, keep_images, *actions + *n);
+        size_t added = actions_of(llms, i, context, keeps_views, *actions + *n);
         of_role[llms[i].cloud] += added > 0;
         *n += added;
     }

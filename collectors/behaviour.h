@@ -34,12 +34,12 @@ struct behaviour_action {
  * an llm of that role uniformly, a size uniformly among its listed sets' sizes, one of
  * the sets of that size uniformly, united with what is there already.  Listed sets
  * that add the same views are one action.  An llm is eligible with those sets only
- * that it accepts (accepts_action()); keep_images tells whether views of earlier turns,
- * of any kind, are sent again.
+ * that it accepts (accepts_action()); keeps_views tells whether views of earlier turns
+ * are sent again.
  *   actions  [*n], in the order of llms, then of bits; freed with free()
  * E_ARG where nothing is eligible. */
 MUST_CHECK enum status behaviour_eligible(const struct behaviour_llm *llms, size_t n_llms,
-    uint32_t context, int keep_images, struct behaviour_action **actions, size_t *n,
+    uint32_t context, int keeps_views, struct behaviour_action **actions, size_t *n,
     struct error *err);
 
 /* What a behaviour may look at beside the actions; members it does not need are unread. */

@@ -19,7 +19,6 @@
 
 /* One turn as it is said: a row of the history, or the call itself. */
 struct said {
-    int64_t call_id;
     uint32_t views;
     char *prompt;
     char *answer; /* NULL for the call itself */
@@ -110,7 +109,6 @@ static enum status read_said(
         return error_nomem(err, (*n + 1) * sizeof *more);
     *list = more;
     struct said *said = &more[*n];
-    said->call_id = query_int(q, 0);
     said->views = (uint32_t)query_int(q, 1);
     said->prompt = text_copy(query_text(q, 2));
     said->answer = text_copy(query_text(q, 3));
@@ -150,14 +148,14 @@ static enum status load_history(struct store *store, int64_t parent_id, int64_t 
 }
 
 struct history_rule {
-    int keep_images;
+    int keeps_views;
     int64_t max_turns; /* -1 = all */
 };
 
 static enum status read_rule(
     const char *settings, struct history_rule *rule, struct error *err)
 {
-    rule->keep_images = 1;
+    rule->keeps_views = 1;
     rule->max_turns = -1;
     if (!settings)
         return OK;
@@ -166,7 +164,7 @@ static enum status read_rule(
     if (s != OK)
         return s;
     const struct json *history = json_get(j, "history");
-    rule->keep_images =
+    rule->keeps_views =
         !text_equal(json_text(json_get(history, "images"), "keep"), "drop");
     rule->max_turns = json_int(json_get(history, "max_turns"), -1);
     json_free(j);
@@ -204,7 +202,6 @@ static enum status load_call(
     if (s == OK) {
         row->scene_id = query_int(q, 0);
         row->at_ms = query_int(q, 1);
-        row->now.call_id = call_id;
         row->now.views = (uint32_t)query_int(q, 2);
         row->now.prompt = text_copy(query_text(q, 3));
         row->parent_id = query_int(q, 4);
@@ -235,7 +232,7 @@ enum status dialogue_build(struct store *store, struct frame_cache *cache,
         s = load_history(store, row.parent_id, row.rule.max_turns, &past, &n_past, err);
     const struct sight sight = { store, cache, llm, row.scene_id, row.at_ms };
     for (size_t i = n_past; s == OK && i--;)
-        s = add_said(&sight, &past[i], row.rule.keep_images, d, err);
+        s = add_said(&sight, &past[i], row.rule.keeps_views, d, err);
     if (s == OK)
         s = add_said(&sight, &row.now, 1, d, err);
     if (s != OK)
@@ -270,16 +267,6 @@ void dialogue_free(struct dialogue *d)
 int dialogue_is_sound(const struct dialogue_part *part)
 {
     return part->frame && text_starts(frame_media_type(part->frame), "audio/");
-}
-
-size_t dialogue_n_images(const struct dialogue *d)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < d->n_messages; i++)
-        for (size_t k = 0; k < d->messages[i].n_parts; k++)
-            n += d->messages[i].parts[k].frame &&
-                 !dialogue_is_sound(&d->messages[i].parts[k]);
-    return n;
 }
 
 enum status dialogue_check_accepts(

@@ -67,7 +67,6 @@ MUST_CHECK enum status dialogue_say(
 MUST_CHECK enum status dialogue_show(struct dialogue_message *m, struct frame *frame,
     int64_t duration_ms, struct error *err);
 
-size_t dialogue_n_images(const struct dialogue *d); /* pictures, frames of videos too */
 int dialogue_is_sound(const struct dialogue_part *part);
 
 /* E_DATA where there is more of a kind than the llm accepts: names llm and views. */

@@ -46,8 +46,8 @@ struct engine {
     struct job *opened;      /* committed as sent next */
     int is_stopping, is_aborted, is_unmarked;
     const char *marked_url; /* a real server was to be there, its answers are simulated */
-    int64_t stopped_ns;  /* since when nothing new is sent; 0 = not stopped */
-    int64_t locked_ns;   /* since when another program holds the database; 0 = none does */
+    int64_t stopped_ns;     /* since when nothing new is sent; 0 = not stopped */
+    int64_t locked_ns; /* since when another program holds the database; 0 = none does */
     int64_t deadline_ns; /* of the monotonic clock; 0 = none */
 };
 

@@ -88,7 +88,7 @@ static void count_answer(struct lane *lane, const struct job *job)
 /* On the progress line: also the first llm that is held back by its server. */
 static void show(struct engine *e, int n_done)
 {
-    char note[128], usd[32], open[32], held[48] = "";
+    char note[192], usd[32], open[32], held[64] = "";
     text_usd((double)(e->spent_pusd - e->reserved_pusd) / 1e12, usd, sizeof usd);
     text_usd((double)e->reserved_pusd / 1e12, open, sizeof open);
     for (size_t i = 0; i < e->n_lanes && !*held; i++) {

@@ -16,8 +16,7 @@ static enum status list(const struct plan_inputs *in, uint32_t context,
     struct behaviour_action **actions, size_t *n, struct error *err)
 {
     struct error why = ERROR_INIT;
-    enum status s = behaviour_eligible(in->actors, in->n_actors, context,
-        in->recipe->history.keep_images, actions, n, &why);
+    enum status s = plan_inputs_eligible(in, context, actions, n, &why);
     if (s == E_ARG) { // a dead end offers nothing
         *actions = NULL;
         *n = 0;

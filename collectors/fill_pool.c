@@ -131,7 +131,7 @@ static enum status add_turn(
     struct error why = ERROR_INIT;
     size_t n, n_asked = 0;
     enum status s = behaviour_eligible(
-        in->actors, in->n_actors, t->context, t->keep_images, &actions, &n, &why);
+        in->actors, in->n_actors, t->context, t->keeps_views, &actions, &n, &why);
     if (s == E_ARG) // nothing is eligible any more: llms were retired since
         return OK;
     if (s)

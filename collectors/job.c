@@ -60,8 +60,8 @@ void job_render(struct job *job)
     if (s == OK)
         s = payload_pack(buffer_str(&job->body.text), job->body.text.len,
             &job->packed_request, &job->failed);
-    if (s == OK)
-        s = body_hash(&job->body, job->request_sha256, &job->failed);
+    if (s == OK) // what fails stands in job->failed
+        (void)!body_hash(&job->body, job->request_sha256, &job->failed);
     dialogue_free(job->dialogue);
     job->dialogue = NULL;
 }

@@ -43,11 +43,6 @@ int lane_is_closed(const struct lane *lane)
            pace_is_given_up(&lane->pace);
 }
 
-int ready_before(const struct ready_call *a, const struct ready_call *b)
-{
-    return a->block != b->block ? a->block < b->block : a->order < b->order;
-}
-
 static enum status learn_head(struct lane *lane, struct store *store, struct error *err)
 {
     if (lane->head_is_known)

@@ -65,7 +65,4 @@ void lane_wait(struct lane *lane, const struct lane_retry *retry);
 void lane_push(struct lane *lane, struct job *job); /* rendered; kept in order */
 struct job *lane_pop(struct lane *lane);
 
-/* True where a comes before b. */
-int ready_before(const struct ready_call *a, const struct ready_call *b);
-
 #endif

@@ -56,8 +56,8 @@ static enum status say_text(
 }
 
 const struct modality modalities[N_VIEW_KINDS] = {
-    [VIEW_IMAGE] = { "image", "image/", "an image", 0, say_frame },
-    [VIEW_VIDEO] = { "video", "image/", "an image", 0, say_clip },
-    [VIEW_TEXT] = { "text", "text/", "a text", 1, say_text },
-    [VIEW_AUDIO] = { "audio", "audio/", "sound", 0, say_frame },
+    [VIEW_IMAGE] = { "image/", "an image", 0, say_frame },
+    [VIEW_VIDEO] = { "image/", "an image", 0, say_clip },
+    [VIEW_TEXT] = { "text/", "a text", 1, say_text },
+    [VIEW_AUDIO] = { "audio/", "sound", 0, say_frame },
 };

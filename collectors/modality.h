@@ -27,7 +27,6 @@ struct modality_view {
 };
 
 struct modality {
-    const char *name;       /* the kind, as recipes say it */
     const char *media_type; /* what the types of its frames begin with: "image/" */
     const char *what;       /* a frame of it, for messages: "an image" */
     int is_text;            /* its frames are given as text */

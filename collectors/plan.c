@@ -213,7 +213,7 @@ static enum status plan_turn(struct drawing *d, struct session_plan *session,
         (struct plan_step) { .task = d->p.in.prompts[session->prompts[turn]].task };
     enum status s = plan_write_turn(&d->p, session, turn, err);
     if (!s)
-        s = plan_eligible(&d->p, session->context, &actions, &n, err);
+        s = plan_inputs_eligible(&d->p.in, session->context, &actions, &n, err);
     if (!s)
         s = choose_action(d, session, scripted, turn, actions, n, &chosen, err);
     if (!s)

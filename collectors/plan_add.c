@@ -108,7 +108,7 @@ static enum status add_to_turn(
     size_t n;
     struct error why = ERROR_INIT;
     enum status s = behaviour_eligible(
-        &a->p.in.actors[a->actor], 1, t->context, t->keep_images, &actions, &n, &why);
+        &a->p.in.actors[a->actor], 1, t->context, t->keeps_views, &actions, &n, &why);
     if (s == E_ARG) { // more views in context than it accepts
         a->result->n_without_action++;
         return OK;

@@ -166,24 +166,11 @@ uint32_t plan_inputs_positions(const struct plan_inputs *in, uint32_t set)
     return positions;
 }
 
-static const struct recipe_actions *actions_for(
-    const struct recipe *recipe, const char *llm)
-{
-    const struct recipe_actions *others = NULL;
-    for (size_t i = 0; i < recipe->n_actions; i++) {
-        if (text_equal(recipe->actions[i].llm, llm))
-            return &recipe->actions[i];
-        if (text_equal(recipe->actions[i].llm, "*"))
-            others = &recipe->actions[i];
-    }
-    return others;
-}
-
 /* The sets of views that an llm lists; every subset where the recipe says nothing. */
 static enum status list_sets(struct plan_inputs *in, const struct llm *llm,
     struct behaviour_llm *actor, struct error *err)
 {
-    const struct recipe_actions *listed = actions_for(in->recipe, llm->name);
+    const struct recipe_actions *listed = recipe_actions_of(in->recipe, llm->name);
     int all = !listed || listed->all_subsets;
     int n_views = __builtin_popcount(in->all_views);
     if (all && n_views > 16)
@@ -280,6 +267,13 @@ size_t plan_inputs_actor(const struct plan_inputs *in, int64_t llm_id)
     while (i < in->n_actors && in->llms[in->actor_llm[i]].llm_id != llm_id)
         i++;
     return i;
+}
+
+enum status plan_inputs_eligible(const struct plan_inputs *in, uint32_t context,
+    struct behaviour_action **actions, size_t *n, struct error *err)
+{
+    return behaviour_eligible(in->actors, in->n_actors, context,
+        in->recipe->history.keep_images, actions, n, err);
 }
 
 int plan_prompt_suits(const struct plan_prompt *prompt, const struct plan_scene *scene)

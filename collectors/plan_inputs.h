@@ -51,6 +51,11 @@ uint32_t plan_inputs_positions(const struct plan_inputs *in, uint32_t set);
 /* The actor of this row of llm, or in->n_actors where it is none. */
 size_t plan_inputs_actor(const struct plan_inputs *in, int64_t llm_id);
 
+/* What can be done in a dialogue that holds context, by the recipe's own history rule: see
+ * behaviour_eligible(). */
+MUST_CHECK enum status plan_inputs_eligible(const struct plan_inputs *in,
+    uint32_t context, struct behaviour_action **actions, size_t *n, struct error *err);
+
 /* True where every tag that the prompt needs is one of the scene's. */
 int plan_prompt_suits(const struct plan_prompt *prompt, const struct plan_scene *scene);
 

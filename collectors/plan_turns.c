@@ -18,8 +18,7 @@ static void read_turn(const struct query *q, struct plan_turn *t)
         .parent_id = query_int(q, 6),
         .previous_id = query_int(q, 7),
         .context = (uint32_t)query_int(q, 8),
-        .keep_images = text_equal(query_text(q, 9), "keep"),
-        .prompt_bytes = (int)query_int(q, 12) };
+        .keeps_views = text_equal(query_text(q, 9), "keep") };
     snprintf(t->session, sizeof t->session, "%s", query_text(q, 10));
     snprintf(
         t->parent, sizeof t->parent, "%s", query_text(q, 11) ? query_text(q, 11) : "");
@@ -35,8 +34,7 @@ enum status plan_turns_load(struct store *store, int64_t after, struct plan_turn
     enum status s = query_open(store,
         "SELECT t.turn_id, t.position, m.task_id, m.prompt_id, c.block, e.plan_index,"
         " coalesce(p.call_id, 0), coalesce(p.llm_id, 0), coalesce(p.views_context, 0),"
-        " coalesce(l.settings ->> '$.history.images', 'keep'), e.identity, p.identity,"
-        " length(m.text)"
+        " coalesce(l.settings ->> '$.history.images', 'keep'), e.identity, p.identity"
         " FROM turn t JOIN prompt m USING (prompt_id) JOIN session e USING (session_id)"
         " JOIN plan l USING (plan_id)"
         " JOIN call c ON c.turn_id = t.turn_id AND c.purpose = 'path'"

@@ -10,8 +10,7 @@ struct plan_turn {
     int64_t block, plan_index;
     int64_t parent_id, previous_id; /* the path call before, and its llm; 0 = none */
     uint32_t context;               /* views before the turn */
-    int keep_images;                /* the history rule of its plan */
-    int prompt_bytes;
+    int keeps_views;                /* the history rule of its plan */
     char session[HASH_HEX], parent[HASH_HEX]; /* identities */
 };
 

@@ -112,12 +112,14 @@ static enum status mean_last_plan(
 /* The turn from which on nothing of its session was attempted; where that is the first, the
  * session goes whole, else what lies from the first path call on that is meant. */
 static const char sql_turns[] =
-    "WITH free AS (SELECT e.session_id, coalesce((SELECT max(t.position) + 1 FROM turn t"
+    "WITH free AS MATERIALIZED (SELECT e.session_id, coalesce((SELECT max(t.position) + "
+    "1 FROM turn t"
     "  JOIN call c USING (turn_id) WHERE t.session_id = e.session_id AND " WAS_ASKED(
         "c") " ), 0) AS first FROM session e WHERE e.plan_id IS NOT NULL"
              "  AND NOT EXISTS (SELECT 1 FROM split_session p WHERE p.session_id = "
              "e.session_id)),"
-             " begin AS (SELECT f.session_id, iif(f.first = 0, 0, min(t.position)) AS "
+             " begin AS MATERIALIZED (SELECT f.session_id, iif(f.first = 0, 0, "
+             "min(t.position)) AS "
              "position"
              "  FROM free f JOIN turn t ON t.session_id = f.session_id AND t.position >= "
              "f.first"
@@ -128,19 +130,22 @@ static const char sql_turns[] =
              "  ON t.session_id = b.session_id AND t.position >= b.position";
 
 /* All calls of these turns, and beside other paths those meant that were not attempted; a
- * first sample stays while a further one of its action does. */
+ * first sample stays while a further one of its action does.  (The + keeps SQLite from looking
+ * through all calls of an llm; a turn has few.) */
 static const char *const sql_calls[] = {
     "INSERT INTO undo_call SELECT call_id FROM call WHERE turn_id IN (SELECT turn_id FROM"
     " undo_turn)",
     "INSERT OR IGNORE INTO undo_call SELECT c.call_id FROM call c WHERE c.call_id IN"
     " (SELECT call_id FROM undo_asked) AND c.purpose <> 'path' AND NOT " WAS_ASKED(
-        "c") " AND NOT EXISTS (SELECT 1 FROM call d WHERE (d.parent_id = c.call_id"
-             "  OR d.subject_id = c.call_id) AND d.call_id NOT IN (SELECT call_id FROM "
-             "undo_call))"
-             " AND NOT (c.purpose = 'fan_out' AND c.sample = 0 AND EXISTS (SELECT 1 FROM "
-             "call f"
-             "  WHERE f.turn_id = c.turn_id AND f.purpose = 'fan_out' AND f.sample > 0"
-             "  AND f.llm_id = c.llm_id AND f.views_added = c.views_added"
+        "c") " AND NOT EXISTS (SELECT 1 FROM call d WHERE d.parent_id = c.call_id"
+             "  AND d.call_id NOT IN (SELECT call_id FROM undo_call))"
+             " AND NOT EXISTS (SELECT 1 FROM call d WHERE d.subject_id = c.call_id"
+             "  AND d.call_id NOT IN (SELECT call_id FROM undo_call))"
+             " AND NOT (c.purpose = 'fan_out' AND c.sample = 0 AND EXISTS"
+             "  (SELECT 1 FROM call f WHERE f.turn_id = c.turn_id AND f.purpose = "
+             "'fan_out'"
+             "  AND f.sample > 0 AND +f.llm_id = c.llm_id AND f.views_added = "
+             "c.views_added"
              "  AND (" WAS_ASKED(
                  "f") " OR f.call_id NOT IN (SELECT call_id FROM undo_asked))))",
 };
@@ -188,8 +193,11 @@ static const char sql_plans[] =
 
 static enum status drop(struct store *store, struct undo_result *r, struct error *err)
 {
+    // Each call that goes is looked for in what may refer to it, and score has no index.
     static const char *const calls_and_turns[] = {
+        "CREATE INDEX undo_score ON score (judge_call_id)",
         "DELETE FROM call WHERE call_id IN (SELECT call_id FROM undo_call)",
+        "DROP INDEX undo_score",
         "DELETE FROM association WHERE turn_id IN (SELECT turn_id FROM undo_turn)",
         "DELETE FROM turn WHERE turn_id IN (SELECT turn_id FROM undo_turn)",
     };

@@ -267,10 +267,3 @@ enum status plan_check_accepts(const struct planner *p, const struct llm *llm,
     buffer_release(&doing);
     return s;
 }
-
-enum status plan_eligible(const struct planner *p, uint32_t context,
-    struct behaviour_action **actions, size_t *n, struct error *err)
-{
-    return behaviour_eligible(p->in.actors, p->in.n_actors, context,
-        p->in.recipe->history.keep_images, actions, n, err);
-}

@@ -93,8 +93,4 @@ MUST_CHECK enum status plan_write_path(struct planner *p, struct session_plan *s
 MUST_CHECK enum status plan_check_accepts(const struct planner *p, const struct llm *llm,
     uint32_t views, uint32_t context, struct error *err);
 
-/* What a session's turn with this call offers: see behaviour_eligible(). */
-MUST_CHECK enum status plan_eligible(const struct planner *p, uint32_t context,
-    struct behaviour_action **actions, size_t *n, struct error *err);
-
 #endif

@@ -78,7 +78,9 @@ static enum status add_all(struct store *store, const struct ready_rules *rules,
     return s;
 }
 
-int ready_shard_of(const char *session_identity, int n_shards)
+/* The shard that a session belongs to, 1 to n_shards, by a hash of its identity: so
+ * copies of a store that are collected on several machines never ask the same call. */
+static int shard_of(const char *session_identity, int n_shards)
 {
     uint8_t bytes[HASH_BYTES];
     uint32_t n = 0;
@@ -98,7 +100,7 @@ static enum status leave_out(
         return s;
     query_bind(q, "");
     while ((s = query_next(q, err)) == OK && query_has_row(q)) {
-        if (ready_shard_of(query_text(q, 1), rules->n_shards) == rules->shard)
+        if (shard_of(query_text(q, 1), rules->n_shards) == rules->shard)
             continue;
         s = store_run(store, err, "INSERT INTO temp.ready_left (session_id) VALUES (?)",
             "i", query_int(q, 0));
@@ -155,6 +157,11 @@ enum status ready_fill(
     if (s != OK)
         store_rollback(store);
     return s;
+}
+
+int ready_before(const struct ready_call *a, const struct ready_call *b)
+{
+    return a->block != b->block ? a->block < b->block : a->order < b->order;
 }
 
 enum status ready_peek(struct store *store, int64_t llm_id, struct ready_call *out,

@@ -24,6 +24,9 @@ struct ready_call {
     int64_t call_id, block, order;
 };
 
+/* True where a comes before b. */
+int ready_before(const struct ready_call *a, const struct ready_call *b);
+
 /* How the calls in scope stand. */
 struct ready_counts {
     int64_t n_calls, n_done, n_failed, n_ready;
@@ -45,10 +48,6 @@ MUST_CHECK enum status ready_answered(struct store *store,
 
 MUST_CHECK enum status ready_count(struct store *store, const struct ready_rules *rules,
     struct ready_counts *out, struct error *err);
-
-/* The shard that a session belongs to, 1 to n_shards, by a hash of its identity: so
- * copies of a store that are collected on several machines never ask the same call. */
-int ready_shard_of(const char *session_identity, int n_shards);
 
 int ready_in_scope(const struct ready_rules *rules, const char *purpose, int64_t llm_id);
 

@@ -139,7 +139,7 @@ static enum status say_view(struct seen *v, struct dialogue_message *m,
 }
 
 static const char sql_frames[] =
-    "SELECT v.position, v.name, v.kind, f.frame_id, f.offset_ms,"
+    "SELECT v.position, v.name, v.kind, r.frame_id, f.offset_ms,"
     " coalesce(r.duration_ms, length(r.bytes) / 8), r.media_type,"
     " CASE v.kind WHEN 'text' THEN r.bytes END FROM view v LEFT JOIN scene_frame f"
     " ON f.scene_id = ? AND f.at_ms = ? AND f.view_id = v.view_id"

@@ -37,24 +37,11 @@ static void describe_views(struct terms *t)
     }
 }
 
-static const struct recipe_actions *actions_of(
-    const struct recipe *recipe, const char *llm)
-{
-    const struct recipe_actions *others = NULL;
-    for (size_t i = 0; i < recipe->n_actions; i++) {
-        if (text_equal(recipe->actions[i].llm, llm))
-            return &recipe->actions[i];
-        if (text_equal(recipe->actions[i].llm, "*"))
-            others = &recipe->actions[i];
-    }
-    return others;
-}
-
 /* True where the llm may add a set of views within `within`; *all gathers those sets. */
 static int adds_within(
     const struct terms *t, const struct llm *llm, uint32_t within, uint32_t *all)
 {
-    const struct recipe_actions *actions = actions_of(t->recipe, llm->name);
+    const struct recipe_actions *actions = recipe_actions_of(t->recipe, llm->name);
     uint32_t sent = accepts_sent(llm->accepts, t->views, within);
     int any = 0;
     if (!actions || actions->all_subsets) {

@@ -15,7 +15,7 @@
 #include "schema/store.h"
 #include "schema/view.h"
 
-#define ACCEPTS_MAX_VIEWS 32
+#define ACCEPTS_MAX_VIEWS 32 /* a set of views is a mask of so many bits */
 
 struct accepts_view {
     const char *name; /* NULL = no such view */

@@ -71,7 +71,9 @@ enum status llm_facts(const struct llm *llm, struct json **out, struct error *er
     return error_nomem(err, sizeof *llm);
 }
 
-enum status llm_settings(const struct llm *llm, struct json **out, struct error *err)
+/* The settings as an object. */
+static enum status settings_of(
+    const struct llm *llm, struct json **out, struct error *err)
 {
     struct json *j = *out = json_new_object();
     int ok = json_set_text(j, "url", llm->url) &&
@@ -207,7 +209,7 @@ enum status llm_save(struct store *store, struct llm *llm, struct error *err)
     if (!s)
         s = json_print(facts, JSON_CANONICAL, &facts_text, err);
     if (!s)
-        s = llm_settings(llm, &settings, err);
+        s = settings_of(llm, &settings, err);
     if (!s)
         s = json_print(settings, JSON_CANONICAL, &settings_text, err);
     if (!s)

@@ -1,9 +1,9 @@
 /* llm.h - an LLM configuration: what can change its answers, and how it is reached.
  *
  * Facts (protocol, endpoint name, model, parameters, options, system prompt, and the
- * limits that pictures are resized to) make up its identity and never change once used.  Settings (address, key variable,
- * limits, slots) may change between runs.  Both travel as JSON objects with exactly
- * the recipe's keys. */
+ * limits that pictures are resized to) make up its identity and never change once used.
+ * Settings (address, key variable, limits, slots) may change between runs.  Both travel
+ * as JSON objects with exactly the recipe's keys. */
 #ifndef SCHEMA_LLM_H
 #define SCHEMA_LLM_H
 
@@ -76,10 +76,6 @@ void llm_accepts_default(int accepts[N_VIEW_KINDS]);
 MUST_CHECK enum status llm_facts(
     const struct llm *llm, struct json **out, struct error *err);
 MUST_CHECK enum status llm_identify(struct llm *llm, struct error *err);
-
-/* The settings as an object. */
-MUST_CHECK enum status llm_settings(
-    const struct llm *llm, struct json **out, struct error *err);
 
 /* Insert the llm, or update its settings where one of the same name and identity is
  * there; sets llm_id.  E_ARG where the name has another identity and was used: a used

@@ -13,7 +13,7 @@
 #include "schema/store.h"
 #include "schema/view.h"
 
-#define RECIPE_MAX_VIEWS 32
+#define RECIPE_MAX_VIEWS ACCEPTS_MAX_VIEWS
 
 struct recipe_view {
     char *name;
@@ -60,7 +60,6 @@ struct recipe_minima {
     int64_t per_state;  /* different actions a state */
     int64_t per_prompt; /* answers a prompt */
 };
-struct recipe_minima recipe_minima_default(void);
 
 struct recipe {
     char *path; /* the file, for messages */
@@ -137,6 +136,11 @@ MUST_CHECK enum status recipe_of_store(
     struct store *store, struct recipe **out, struct error *err);
 
 void recipe_free(struct recipe *recipe);
+
+/* What the recipe says of the actions of this llm, by its name or else by "*"; NULL where
+ * it says nothing: then every subset of the views. */
+const struct recipe_actions *recipe_actions_of(
+    const struct recipe *recipe, const char *llm);
 
 /* View i of the recipe as accepts.h counts it; its name is the recipe's. */
 struct accepts_view recipe_accepts_view(const struct recipe *recipe, size_t i);

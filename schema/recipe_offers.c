@@ -240,6 +240,19 @@ uint32_t recipe_read_set(struct recipe_reader *r, const struct json *j, const ch
     return set;
 }
 
+const struct recipe_actions *recipe_actions_of(
+    const struct recipe *recipe, const char *llm)
+{
+    const struct recipe_actions *others = NULL;
+    for (size_t i = 0; i < recipe->n_actions; i++) {
+        if (text_equal(recipe->actions[i].llm, llm))
+            return &recipe->actions[i];
+        if (text_equal(recipe->actions[i].llm, "*"))
+            others = &recipe->actions[i];
+    }
+    return others;
+}
+
 struct accepts_view recipe_accepts_view(const struct recipe *recipe, size_t i)
 {
     const struct recipe_view *view = &recipe->views[i];

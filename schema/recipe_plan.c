@@ -88,7 +88,7 @@ static void check_minima(struct recipe_reader *r, const struct json *plan)
     int64_t *const values[] = { &m->per_cell, &m->per_action, &m->per_state,
         &m->per_prompt };
     char path[RECIPE_PATH];
-    *m = recipe_minima_default();
+    *m = (struct recipe_minima) { .per_cell = 5, .per_state = 2, .per_prompt = 1 };
     const struct json *minima = recipe_object(
         r, plan, "plan", "minima", 0, "an object {\"per_cell\", \"per_action\", ...}");
     recipe_known_keys(r, minima, "plan.minima", keys, COUNT_OF(keys));
@@ -98,11 +98,6 @@ static void check_minima(struct recipe_reader *r, const struct json *plan)
             *values[i] = recipe_int(r, j, recipe_path(path, "plan.minima", keys[i]), 0,
                 MAX_OTHERS, *values[i], "a least number (0 = none)");
     }
-}
-
-struct recipe_minima recipe_minima_default(void)
-{
-    return (struct recipe_minima) { .per_cell = 5, .per_state = 2, .per_prompt = 1 };
 }
 
 void recipe_read_plan(struct recipe_reader *r)

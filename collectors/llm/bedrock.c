@@ -8,30 +8,18 @@
 
 #include <string.h>
 
+#include "collectors/llm/nested.h"
 #include "m4a1/base/json.h"
 #include "m4a1/base/text.h"
 
 /* Parameters beside inferenceConfig; every other one goes inside it. */
-static const char *const outer[] = { "inferenceConfig", "additionalModelRequestFields",
+static const char *const outer[] = { "additionalModelRequestFields",
     "additionalModelResponseFieldPaths", "guardrailConfig", "performanceConfig",
     "promptVariables", "requestMetadata", "serviceTier", "toolConfig", "outputConfig" };
 static const char *const reserved[] = { "model", "modelId", "messages", "system",
     "stream", NULL };
 
-static int is_outer(const char *key)
-{
-    for (size_t i = 0; i < COUNT_OF(outer); i++)
-        if (text_equal(key, outer[i]))
-            return 1;
-    return 0;
-}
-
-/* A parameter of inferenceConfig, said inside it or, as is simpler, beside it. */
-static const struct json *config(const struct llm *llm, const char *key)
-{
-    const struct json *j = json_get(llm->parameters, key);
-    return j ? j : json_get(json_get(llm->parameters, "inferenceConfig"), key);
-}
+static const struct nested inference = { "inferenceConfig", outer, COUNT_OF(outer) };
 
 static enum status check_auth(const struct llm *llm, struct error *err)
 {
@@ -71,23 +59,13 @@ static enum status check_auth(const struct llm *llm, struct error *err)
 
 static enum status check(const struct llm *llm, struct error *err)
 {
-    const struct json *inner = json_get(llm->parameters, "inferenceConfig");
-    if (inner && !json_is_object(inner))
-        return error_set(err, E_ARG,
-            "llm \"%s\": parameter \"inferenceConfig\" has to be an object", llm->name);
-    for (const struct json *j = json_first(inner); j; j = json_next(j))
-        if (json_get(llm->parameters, json_key(j)))
-            return error_set(err, E_ARG,
-                "llm \"%s\": parameter \"%s\" is said twice, inside inferenceConfig and "
-                "beside it; leave one out",
-                llm->name, json_key(j));
-    return check_auth(llm, err);
+    enum status s = nested_check(&inference, llm, err);
+    return s == OK ? check_auth(llm, err) : s;
 }
 
 static int64_t max_output_tokens(const struct llm *llm)
 {
-    int64_t n = json_int(config(llm, "maxTokens"), -1);
-    return n < 0 ? -1 : n;
+    return nested_bound(&inference, llm, "maxTokens");
 }
 
 /* Only what asks for a cache point gets a cache from Anthropic's models here; others
@@ -123,22 +101,6 @@ static int add_message(struct json *messages, const struct dialogue_message *m)
     return ok && content;
 }
 
-static int add_parameters(struct json *root, const struct llm *llm)
-{
-    const struct json *given = json_get(llm->parameters, "inferenceConfig");
-    struct json *inside = given ? json_set_copy(root, "inferenceConfig", given)
-                                : json_set_object(root, "inferenceConfig");
-    int ok = inside != NULL;
-    const struct json *p = json_first(llm->parameters);
-    for (; ok && p; p = json_next(p))
-        if (!text_equal(json_key(p), "inferenceConfig"))
-            ok = json_set_copy(is_outer(json_key(p)) ? root : inside, json_key(p), p) !=
-                 NULL;
-    if (ok && !json_size(inside))
-        json_remove(root, "inferenceConfig");
-    return ok;
-}
-
 static enum status render_stored(const struct llm *llm, const struct dialogue *d,
     struct buffer *out, struct error *err)
 {
@@ -151,7 +113,7 @@ static enum status render_stored(const struct llm *llm, const struct dialogue *d
     struct json *messages = json_set_array(root, "messages");
     for (size_t i = 0; ok && i < d->n_messages; i++)
         ok = add_message(messages, &d->messages[i]);
-    ok = ok && messages && add_parameters(root, llm);
+    ok = ok && messages && nested_put(&inference, llm, root);
     enum status s = ok ? json_print(root, JSON_COMPACT, out, err) : error_nomem(err, 1);
     json_free(root);
     return s;

@@ -56,7 +56,7 @@ enum status body_add_frame(
     if (at < body->n_taken || at > body->text.len || body->text.len - at < N_MARK ||
         strncmp(mark, MARK, strlen(MARK)) != 0 ||
         strncmp(mark + strlen(MARK), frame_sha256(frame), HASH_HEX - 1) != 0)
-        return error_set(err, E_DATA, "an image got lost in a request");
+        return error_set(err, E_DATA, "a frame got lost in a request");
     struct body_piece piece = { 0 };
     enum status s = frame_encoded(frame, is_data_url, &piece.data, &piece.len, err);
     if (s == OK)

@@ -18,7 +18,8 @@ struct fetched {
 };
 
 /* GET, or POST where body is not NULL (JSON).  E_NET: no answer came; the message names
- * the address and the reason.  The key is scrubbed from body and message.  *out is released by the caller in every case. */
+ * the address and the reason.  The key is scrubbed from body and message.  *out is
+ * released by the caller in every case. */
 MUST_CHECK enum status fetch(const char *url, const struct key_use *key, const char *body,
     int64_t timeout_ns, struct fetched *out, struct error *err);
 void fetched_release(struct fetched *f);

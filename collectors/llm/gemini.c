@@ -9,48 +9,29 @@
 
 #include <string.h>
 
+#include "collectors/llm/nested.h"
 #include "m4a1/base/json.h"
 #include "m4a1/base/text.h"
 
 /* Parameters beside generationConfig; every other one goes inside it. */
-static const char *const outer[] = { "generationConfig", "safetySettings", "tools",
-    "toolConfig", "labels", "serviceTier", "store" };
+static const char *const outer[] = { "safetySettings", "tools", "toolConfig", "labels",
+    "serviceTier", "store" };
 static const char *const reserved[] = { "model", "contents", "systemInstruction",
     "system_instruction", NULL };
 
-static int is_outer(const char *key)
-{
-    for (size_t i = 0; i < COUNT_OF(outer); i++)
-        if (text_equal(key, outer[i]))
-            return 1;
-    return 0;
-}
-
-/* A parameter of generationConfig, said inside it or, as is simpler, beside it. */
-static const struct json *config(const struct llm *llm, const char *key)
-{
-    const struct json *j = json_get(llm->parameters, key);
-    return j ? j : json_get(json_get(llm->parameters, "generationConfig"), key);
-}
+static const struct nested generation = { "generationConfig", outer, COUNT_OF(outer) };
 
 static enum status check(const struct llm *llm, struct error *err)
 {
-    const struct json *inner = json_get(llm->parameters, "generationConfig");
     if (strchr(llm->model, '/'))
         return error_set(err, E_ARG,
             "llm \"%s\": the model is a bare name like \"gemini-2.5-flash\", not \"%s\"; "
             "leave out what stands before the slash",
             llm->name, llm->model);
-    if (inner && !json_is_object(inner))
-        return error_set(err, E_ARG,
-            "llm \"%s\": parameter \"generationConfig\" has to be an object", llm->name);
-    for (const struct json *j = json_first(inner); j; j = json_next(j))
-        if (json_get(llm->parameters, json_key(j)))
-            return error_set(err, E_ARG,
-                "llm \"%s\": parameter \"%s\" is said twice, inside generationConfig and "
-                "beside it; leave one out",
-                llm->name, json_key(j));
-    const struct json *n = config(llm, "candidateCount");
+    enum status s = nested_check(&generation, llm, err);
+    if (s != OK)
+        return s;
+    const struct json *n = nested_get(&generation, llm, "candidateCount");
     if (n && json_int(n, 0) != 1)
         return error_set(err, E_ARG,
             "llm \"%s\": parameter \"candidateCount\" has to be 1; for several answers "
@@ -61,8 +42,7 @@ static enum status check(const struct llm *llm, struct error *err)
 
 static int64_t max_output_tokens(const struct llm *llm)
 {
-    int64_t n = json_int(config(llm, "maxOutputTokens"), -1);
-    return n < 0 ? -1 : n;
+    return nested_bound(&generation, llm, "maxOutputTokens");
 }
 
 static struct key_use key(const struct llm *llm)
@@ -95,22 +75,6 @@ static int add_message(struct json *contents, const struct dialogue_message *m)
     return ok && parts;
 }
 
-static int add_parameters(struct json *root, const struct llm *llm)
-{
-    const struct json *given = json_get(llm->parameters, "generationConfig");
-    struct json *inside = given ? json_set_copy(root, "generationConfig", given)
-                                : json_set_object(root, "generationConfig");
-    int ok = inside != NULL;
-    const struct json *p = json_first(llm->parameters);
-    for (; ok && p; p = json_next(p))
-        if (!text_equal(json_key(p), "generationConfig"))
-            ok = json_set_copy(is_outer(json_key(p)) ? root : inside, json_key(p), p) !=
-                 NULL;
-    if (ok && !json_size(inside))
-        json_remove(root, "generationConfig");
-    return ok;
-}
-
 static enum status render_stored(const struct llm *llm, const struct dialogue *d,
     struct buffer *out, struct error *err)
 {
@@ -124,7 +88,7 @@ static enum status render_stored(const struct llm *llm, const struct dialogue *d
     struct json *contents = json_set_array(root, "contents");
     for (size_t i = 0; ok && i < d->n_messages; i++)
         ok = add_message(contents, &d->messages[i]);
-    ok = ok && contents && add_parameters(root, llm);
+    ok = ok && contents && nested_put(&generation, llm, root);
     enum status s = ok ? json_print(root, JSON_COMPACT, out, err) : error_nomem(err, 1);
     json_free(root);
     return s;

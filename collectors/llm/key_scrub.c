@@ -198,7 +198,7 @@ static size_t scrub_hex(char *s, size_t len, const char *secret, size_t n_secret
 {
     static const char *const digits[] = { "0123456789abcdef", "0123456789ABCDEF" };
     size_t n_found = 0;
-    char *hex = malloc(2 * n_secret);
+    char *hex = calloc(2, n_secret + 1);
     if (!hex) {
         memset(s, '*', len); // rather lose an answer than let a secret through
         return 1;
@@ -282,7 +282,7 @@ const char *key_not_searched(const struct key_use *use)
 static size_t scrub_variable(const char *env, char *s, size_t len)
 {
     const char *secret = env ? getenv(env) : NULL;
-    if (!key_is_secret(secret))
+    if (!secret || !key_is_secret(secret))
         return 0;
     struct search search = { .signs = secret, .n = strlen(secret) };
     size_t n = scrub_one(s, len, &search);

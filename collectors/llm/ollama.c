@@ -2,64 +2,44 @@
  *
  * Source: docs/api.md and api/types.go of ollama/ollama.  The images of a message are a
  * list beside its text, in order, as plain base64; the labels of the views stand in the
- * text, in the same order.  There is no such list for sound.  What comes back is read in ollama_answer.c. */
+ * text, in the same order.  There is no such list for sound.  What comes back is read in
+ * ollama_answer.c. */
 #include "collectors/llm/ollama.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "collectors/llm/nested.h"
 #include "m4a1/base/json.h"
 #include "m4a1/base/text.h"
 
 #define MAX_MESSAGE (16u << 20) /* bytes of one message's text */
 
 /* Parameters beside options; every other one goes inside it. */
-static const char *const outer[] = { "options", "keep_alive", "think", "format", "tools",
-    "truncate", "shift", "logprobs", "top_logprobs" };
+static const char *const outer[] = { "keep_alive", "think", "format", "tools", "truncate",
+    "shift", "logprobs", "top_logprobs" };
 static const char *const reserved[] = { "model", "messages", "stream", NULL };
 
-static int is_outer(const char *key)
-{
-    for (size_t i = 0; i < COUNT_OF(outer); i++)
-        if (text_equal(key, outer[i]))
-            return 1;
-    return 0;
-}
-
-/* A model's option, said inside "options" or, as is simpler, beside it. */
-static const struct json *option(const struct llm *llm, const char *key)
-{
-    const struct json *j = json_get(llm->parameters, key);
-    return j ? j : json_get(json_get(llm->parameters, "options"), key);
-}
+static const struct nested model_options = { "options", outer, COUNT_OF(outer) };
 
 static enum status check(const struct llm *llm, struct error *err)
 {
-    const struct json *inner = json_get(llm->parameters, "options");
-    if (inner && !json_is_object(inner))
-        return error_set(err, E_ARG,
-            "llm \"%s\": parameter \"options\" has to be an object", llm->name);
-    for (const struct json *j = json_first(inner); j; j = json_next(j))
-        if (json_get(llm->parameters, json_key(j)))
-            return error_set(err, E_ARG,
-                "llm \"%s\": parameter \"%s\" is said twice, inside options and beside "
-                "it; leave one out",
-                llm->name, json_key(j));
-    if (json_int(option(llm, "num_ctx"), 0) < 1)
+    enum status s = nested_check(&model_options, llm, err);
+    if (s != OK)
+        return s;
+    if (json_int(nested_get(&model_options, llm, "num_ctx"), 0) < 1)
         return error_set(err, E_ARG,
             "llm \"%s\": parameter \"num_ctx\" is needed: how long a context Ollama "
-            "takes "
-            "otherwise depends on its version and memory, and it drops what does not "
-            "fit; "
-            "say one that holds all images and texts, like 16384",
+            "takes otherwise depends on its version and memory, and it drops what does "
+            "not fit; say one that holds all images and texts, like 16384",
             llm->name);
     return OK;
 }
 
 static int64_t max_output_tokens(const struct llm *llm)
 {
-    int64_t n = json_int(option(llm, "num_predict"), -1);
-    return n < 0 ? -1 : n; // -1 and -2 are Ollama's words for "no bound"
+    // -1 and -2 are Ollama's words for "no bound".
+    return nested_bound(&model_options, llm, "num_predict");
 }
 
 /* Label and text of a message, each on its own line. */
@@ -99,21 +79,9 @@ static int add_message(struct json *messages, const struct dialogue_message *m)
 
 static int add_parameters(struct json *root, const struct llm *llm)
 {
-    const struct json *given = json_get(llm->parameters, "options");
-    int ok = json_set_bool(root, "stream", llm->stream) != NULL;
     // A prompt that does not fit is to be an error, not a shorter prompt.
-    ok = ok && json_set_bool(root, "truncate", 0);
-    struct json *inside =
-        given ? json_set_copy(root, "options", given) : json_set_object(root, "options");
-    const struct json *p = json_first(llm->parameters);
-    for (; ok && p; p = json_next(p)) {
-        struct json *to = is_outer(json_key(p)) ? root : inside;
-        if (text_equal(json_key(p), "options"))
-            continue;
-        json_remove(to, json_key(p));
-        ok = json_set_copy(to, json_key(p), p) != NULL;
-    }
-    return ok && inside;
+    return json_set_bool(root, "stream", llm->stream) &&
+           json_set_bool(root, "truncate", 0) && nested_put(&model_options, llm, root);
 }
 
 static enum status render_stored(const struct llm *llm, const struct dialogue *d,

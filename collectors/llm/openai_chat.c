@@ -3,8 +3,9 @@
  * OpenAI's own API and the servers that speak the same: llama-server, vLLM, LM Studio,
  * SGLang, Ollama's /v1, Groq, OpenRouter, Together, Mistral.  Source: openapi.json of
  * openai/openai-openapi, CreateChatCompletionRequest.  Images go as data URLs; image_url
- * has to be an object.  Sound goes as input_audio, for the models that listen.  What comes back is read in openai_answer.c.  Azure's request is
- * the same at another address (azure_openai.c). */
+ * has to be an object.  Sound goes as input_audio, for the models that listen.  What comes
+ * back is read in openai_answer.c.  Azure's request is the same at another address
+ * (azure_openai.c). */
 #include "collectors/llm/openai_chat.h"
 
 #include "m4a1/base/text.h"
@@ -41,7 +42,7 @@ int64_t openai_chat_max_tokens(const struct llm *llm)
     return most;
 }
 
-/* ---- the body with hashes for images -------------------------------------------- */
+/* ---- the body with hashes for frames -------------------------------------------- */
 
 /* Sound is base64 alone, with the word for its container; WAV is what is ingested. */
 static int add_sound(struct json *j, const struct frame *sound)

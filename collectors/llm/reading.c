@@ -13,11 +13,11 @@
 #define MAX_TOKENS 100000000 /* no answer has more: such a count is nonsense */
 #define MAX_QUOTED 400       /* bytes of a body that an error message quotes */
 #define MAX_ID 200
-#define MAX_USAGE 100    /* members of a usage object; no provider has half of it */
+#define MAX_USAGE 100 /* members of a usage object; no provider has half of it */
 #define MAX_USAGE_TEXT (64u << 10)
 #define USAGE_CUT "m4a1_cut" /* stands in the usage where some of it was left out */
-#define MAX_COST_USD 1e6 /* no answer costs more: such a cost is nonsense */
-#define MAX_LOCATION 300 /* bytes of an address that an error message repeats */
+#define MAX_COST_USD 1e6     /* no answer costs more: such a cost is nonsense */
+#define MAX_LOCATION 300     /* bytes of an address that an error message repeats */
 
 /* ---- pieces --------------------------------------------------------------------- */
 

@@ -17,13 +17,13 @@ struct reading {
     struct answer *a;
     const struct wire_answer *wire;
     struct buffer text, refusal;
-    struct json
-        *usage;      /* what the server counted, merged over a stream; NULL = nothing */
+    /* What the server counted, merged over a stream; NULL = nothing. */
+    struct json *usage;
     int is_usage_cut;
-    int is_document; /* one JSON document; else an event of a stream */
-    int has_answer;  /* something came that only an answer has; the parser sets it */
-    int has_token;   /* this document brought a token; the parser sets it */
-    int is_done;     /* the stream's end mark came; the parser sets it */
+    int is_document;      /* one JSON document; else an event of a stream */
+    int has_answer;       /* something came that only an answer has; the parser sets it */
+    int has_token;        /* this document brought a token; the parser sets it */
+    int is_done;          /* the stream's end mark came; the parser sets it */
     int may_end_unmarked; /* a clean end behind a stop reason will do as its end mark */
     int no_memory, is_malformed;
 };

@@ -25,8 +25,8 @@
 #include "m4a1/base/text.h"
 
 #define MIN_BUFFER 16384L /* curl's smallest for uploads; keeps handles small */
-#define MAX_BUFFER 131072L
-#define MAX_BUFFERS (8L << 20) /* of uploads, all together */
+#define MAX_BUFFER 262144L
+#define MAX_BUFFERS (32L << 20) /* of uploads, all together */
 #define MAX_EVENTS 256
 #define NEVER INT64_MAX
 #define LONGEST_TURN_NS 100000 /* that beginning requests takes */
@@ -580,8 +580,10 @@ static int make_room(struct transport *tr)
     struct exchange **more = malloc(size * sizeof(struct exchange *));
     if (!more)
         return 0;
-    for (size_t i = 0; i < tr->n_mail; i++)
-        more[i] = tr->mail[(tr->first_mail + i) % tr->mail_size];
+    for (size_t i = 0; i < tr->n_mail; i++) {
+        size_t at = tr->first_mail + i;
+        more[i] = tr->mail[at < tr->mail_size ? at : at - tr->mail_size];
+    }
     free(tr->mail);
     tr->mail = more;
     tr->mail_size = size;

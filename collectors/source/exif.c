@@ -6,7 +6,6 @@
 
 struct tiff {
     const uint8_t *bytes;
-    size_t len;
     int big_endian;
 };
 
@@ -24,7 +23,7 @@ static uint32_t read32(const struct tiff *t, size_t at)
 
 int exif_orientation(const uint8_t *tiff, size_t len)
 {
-    struct tiff t = { tiff, len, 0 };
+    struct tiff t = { tiff, 0 };
     if (len < 8 || tiff[0] != tiff[1] || (tiff[0] != 'I' && tiff[0] != 'M'))
         return 1;
     t.big_endian = tiff[0] == 'M';

@@ -11,9 +11,9 @@
 
 /* For each output position: its first input, how many, and a row of coefficients. */
 struct taps {
-    int n_out, stride;
+    int stride;
     int *first, *count;
-    int32_t *weights; /* [n_out][stride], sum of a row about 1 << BITS */
+    int32_t *weights; /* [outputs][stride], sum of a row about 1 << BITS */
 };
 
 static double bicubic(double x)
@@ -62,7 +62,6 @@ static enum status taps_build(struct taps *t, int n_in, int n_out, struct error 
 {
     double scale = (double)n_in / n_out;
     double widen = scale < 1.0 ? 1.0 : scale;
-    t->n_out = n_out;
     t->stride = (int)ceil(SUPPORT_PX * widen) * 2 + 1;
     size_t n = (size_t)n_out, n_weights = n * (size_t)t->stride;
     t->first = malloc(n * sizeof *t->first);

@@ -37,8 +37,8 @@ struct scene_result {
 /* Store a scene, or bring a stored one up to what its folder holds:
  * - a frame that is missing is added, also to a scene that sessions use;
  * - a frame that differs replaces the stored one, and instants and parts of clips that
- *   are no longer taken go, unless a session uses the scene: then it is refused as a whole, with a note that
- *   names the files;
+ *   are no longer taken go, unless a session uses the scene: then it is refused as a
+ *   whole, with a note that names the files;
  * - a view without a readable file keeps what it has.
  * An error means that nothing was stored.  result->missing is the caller's to free. */
 MUST_CHECK enum status scene_store(struct store *store,

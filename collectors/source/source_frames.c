@@ -241,6 +241,15 @@ static enum status all_times(
     return OK;
 }
 
+static enum status make_frames(struct source *source, const struct making *m)
+{
+    switch (source->terms.kind) {
+    case VIEW_TEXT: return make_text(source);
+    case VIEW_AUDIO: return make_sounds(source, m);
+    default: return source->video ? make_pictures(source, m) : make_still(source);
+    }
+}
+
 void source_make(struct source *source, const int64_t *at_ms, size_t n_instants)
 {
     static const int64_t beginning = 0;
@@ -259,12 +268,8 @@ void source_make(struct source *source, const int64_t *at_ms, size_t n_instants)
         if (!source->frames)
             s = error_nomem(&source->err, m.n * sizeof *source->frames);
     }
-    if (s == OK && source->terms.kind == VIEW_TEXT)
-        s = make_text(source);
-    else if (s == OK && source->terms.kind == VIEW_AUDIO)
-        s = make_sounds(source, &m);
-    else if (s == OK)
-        s = source->video ? make_pictures(source, &m) : make_still(source);
+    if (s == OK) // what fails stands in source->err
+        (void)!make_frames(source, &m);
     free(times);
     close_video(source);
 }

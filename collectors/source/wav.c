@@ -197,14 +197,13 @@ int64_t wav_duration_ms(const struct wav *wav)
 static void add_header(const struct wav *wav, uint32_t n_bytes, struct buffer *out)
 {
     uint32_t frame = SAMPLE_BYTES * (uint32_t)wav->channels;
-    uint8_t head[WAV_HEADER_BYTES] = "RIFF....WAVEfmt ";
+    uint8_t head[WAV_HEADER_BYTES] = "RIFF....WAVEfmt ....................data";
     put32(head + 4, WAV_HEADER_BYTES - 8 + n_bytes);
     put32(head + 16, 16);
     put32(head + 20, FORMAT_PCM | (uint32_t)wav->channels << 16);
     put32(head + 24, (uint32_t)wav->rate_hz);
     put32(head + 28, frame * (uint32_t)wav->rate_hz);
     put32(head + 32, frame | 8u * SAMPLE_BYTES << 16);
-    memcpy(head + 36, "data", 4);
     put32(head + 40, n_bytes);
     buffer_add(out, head, sizeof head);
 }

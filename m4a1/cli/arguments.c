@@ -113,8 +113,8 @@ static void print_option(const struct cli_option *o)
 
 void cli_print_help(const struct verb *verb)
 {
-    printf("m4a1 %s - %s\n\nusage: m4a1 %s %s%s\n\n%s\nOptions\n", verb->name,
-        verb->summary, verb->name, verb->args,
+    printf("m4a1 %s - %s\n\nusage: m4a1 %s%s%s%s\n\n%s\nOptions\n", verb->name,
+        verb->summary, verb->name, *verb->args ? " " : "", verb->args,
         verb->options && verb->options->name ? " [options]" : "", verb->help);
     for (const struct cli_option *o = verb->options; o && o->name; o++)
         print_option(o);

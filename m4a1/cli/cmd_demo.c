@@ -38,7 +38,6 @@ static const struct cli_option options[] = {
 };
 
 struct demo {
-    struct cli *cli;
     struct simulator *simulator;
     const char *url;
     int step;
@@ -344,7 +343,7 @@ static enum status run_verb(struct cli *cli, struct error *err)
     const char *scenes = cli_value(cli, "scenes");
     if (scenes)
         return draw_scenes(cli, scenes, err);
-    struct demo demo = { .cli = cli };
+    struct demo demo = { 0 };
     char path[4096];
     int64_t started_ns = clock_mono_ns();
     enum status s = enter_folder(cli_arg(cli, 0), path, sizeof path, err);

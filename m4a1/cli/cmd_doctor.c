@@ -132,15 +132,12 @@ const struct verb verb_doctor = {
     .max_args = 1,
     .summary = "try keys, prices, limits, servers and disk before a run",
     .help =
-        "Looks at every llm of a store's recipe, or of a recipe file: is its key set "
-        "and\n"
-        "well-formed, is there a price for today and how old is it, can the server be\n"
-        "reached, and does it answer one tiny question with a tiny image? One call an "
-        "llm\n"
-        "and never more, through the same engine as a real run; what might pass "
-        "--max-usd\n"
-        "is not sent. Nothing is written to the store. Says what to do about each "
-        "finding.\n"
+        "Looks at every llm of a store's recipe, or of a recipe file: is its key set\n"
+        "and well-formed, is there a price for today and how old is it, can the server\n"
+        "be reached, and does it answer one tiny question, with a tiny image and a\n"
+        "second of silence where it takes them? One call an llm and never more, through\n"
+        "the same engine as a real run; what might pass --max-usd is not sent. Nothing\n"
+        "is written to the store. Says what to do about each finding.\n"
         "\n"
         "  m4a1 doctor study.m4a1\n"
         "  m4a1 doctor my.jsonc --no-calls      nothing that costs\n"

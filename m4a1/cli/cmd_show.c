@@ -16,7 +16,8 @@
 static const struct cli_option options[] = {
     { "attempt", "N", "the request of this attempt (default: the last one)" },
     { "raw", NULL, "also print what came back, byte by byte" },
-    { "curl", NULL, "the request as a curl command, images and all, without the key" },
+    { "curl", NULL,
+        "the request as a curl command, pictures and sound in it, without the key" },
     { "json", NULL, "everything as one JSON document" },
     { NULL, NULL, NULL },
 };
@@ -457,10 +458,9 @@ const struct verb verb_show = {
     .summary = "one call: what was sent, what came back",
     .help =
         "Shows one call: where it stands in its session, the messages as they were sent\n"
-        "(images and sounds by their hash), every attempt with its times and error, the\n"
-        "answer with its tokens and cost, and its scores. Only reads, so it works "
-        "beside\n"
-        "a collector.\n"
+        "(pictures and sounds by their hash), every attempt with its times and error,\n"
+        "the answer with its tokens and cost, and its scores. Only reads, so it works\n"
+        "beside a collector.\n"
         "\n"
         "  m4a1 show study.m4a1 17\n"
         "  m4a1 show study.m4a1 17 --raw       with the bytes that came back\n"

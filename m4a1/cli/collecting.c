@@ -130,13 +130,13 @@ static void print_remarks(const struct engine_result *r, const struct engine_opt
             printf("%s was left alone, its calls stay open: %s\n", r->llms[i].name,
                 r->llms[i].last_error);
     if (r->n_unsendable)
-        printf("%lld calls cannot be sent; the first: %s\n", (long long)r->n_unsendable,
-            r->first_unsendable);
+        printf("%lld call%s cannot be sent; the first: %s\n", (long long)r->n_unsendable,
+            text_s(r->n_unsendable), r->first_unsendable);
     if (r->counts.n_failed)
         printf(
-            "%lld calls failed for good: m4a1 status %s tells why; --retry-failed asks "
-            "them again.\n",
-            (long long)r->counts.n_failed, path);
+            "%lld call%s failed for good: m4a1 status %s tells why; --retry-failed asks "
+            "again.\n",
+            (long long)r->counts.n_failed, text_s(r->counts.n_failed), path);
     if (r->counts.n_ready && !r->cap_reached)
         printf("Run m4a1 %s %s%s%s again to go on.\n", verb, path,
             o->simulator_url ? " --simulator " : "",

@@ -288,11 +288,12 @@ static void print_people(const struct rehearsal *r, const struct engine_result *
     if (result->cap_reached)
         printf("The spending cap would stop the real run before its end.\n");
     if (result->counts.n_failed)
-        printf("%lld calls failed for good, as refused prompts do.\n",
-            (long long)result->counts.n_failed);
+        printf("%lld call%s failed for good, as refused prompts do.\n",
+            (long long)result->counts.n_failed, text_s(result->counts.n_failed));
     if (result->n_unsendable)
-        printf("%lld calls cannot be sent; the first: %s\n",
-            (long long)result->n_unsendable, result->first_unsendable);
+        printf("%lld call%s cannot be sent; the first: %s\n",
+            (long long)result->n_unsendable, text_s(result->n_unsendable),
+            result->first_unsendable);
     for (size_t i = 0; i < result->n_llms; i++)
         if (result->llms[i].is_given_up)
             printf(

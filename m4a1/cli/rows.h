@@ -10,8 +10,8 @@
 
 struct rows_head {
     const char *title, *key;
-    char
-        type; /* t text, i count, g number, d difference, s seconds, u USD, x score, p per cent */
+    /* t text, i count, g number, d difference, s seconds, u USD, x score, p per cent */
+    char type;
 };
 
 /* One value as text. */

@@ -1,4 +1,4 @@
-/* show_curl.h - an attempt of a call as a curl command, with its images and no key. */
+/* show_curl.h - an attempt of a call as a curl command, with its frames and no key. */
 #ifndef M4A1_CLI_SHOW_CURL_H
 #define M4A1_CLI_SHOW_CURL_H
 

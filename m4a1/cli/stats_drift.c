@@ -103,8 +103,9 @@ static int is_shown(const struct json *change)
     const char *figure = json_text(json_get(change, "figure"), "");
     if (!number(change, "pairs"))
         return 0;
-    return !text_starts(figure, "cache_") || json_number(json_get(change, "first"), 0) ||
-           json_number(json_get(change, "again"), 0);
+    return !text_starts(figure, "cache_") ||
+           json_number(json_get(change, "first"), 0) > 0 ||
+           json_number(json_get(change, "again"), 0) > 0;
 }
 
 static void print_changes(const struct json *l)

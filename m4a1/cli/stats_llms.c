@@ -119,7 +119,7 @@ static enum status add_rows(
     json_keep(k, json_set_int(total, "answers", answers));
     json_keep(k, json_set_int(total, "n_cost", priced));
     json_keep(k, json_set_number(total, "cost_sum_usd", sum));
-    json_keep(k, json_set_number(total, "energy_sum_usd", energy));
+    json_keep_figure(k, total, "energy_sum_usd", energy > 0 ? energy : NAN);
     json_keep(k, json_set_number(total, "against_cap_usd", counted));
     return s;
 }

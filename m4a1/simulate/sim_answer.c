@@ -134,7 +134,7 @@ double sim_quality(const struct sim_ask *ask)
     return round(10 * fmin(fmax(quality, 1), 10)) / 10;
 }
 
-double sim_refusal_probability(const struct sim_ask *ask)
+static double refusal_probability(const struct sim_ask *ask)
 {
     double p = roles[ask->role].refusal;
     if (!knows_views(ask))
@@ -244,7 +244,7 @@ int sim_answer(const struct sim_ask *ask, struct buffer *out)
     struct rng rng, scene;
     char topic[40];
     sim_rng(&rng, ask, "answer", 0);
-    if (rng_uniform(&rng) < sim_refusal_probability(ask)) {
+    if (rng_uniform(&rng) < refusal_probability(ask)) {
         phrases_refusal(&rng, out);
         return 1;
     }

@@ -22,9 +22,6 @@ double sim_task_gain(uint64_t seed, const char *task);
  *   + noise of the request (normal, deviation 0.5). */
 double sim_quality(const struct sim_ask *ask);
 
-/* Probability that the request is refused. */
-double sim_refusal_probability(const struct sim_ask *ask);
-
 /* Append the answer: a refusal with one of the published keywords, or sentences for
  * the task that name the views and end in the quality mark.  Returns 1 for a refusal. */
 int sim_answer(const struct sim_ask *ask, struct buffer *out);

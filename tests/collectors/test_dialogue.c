@@ -169,7 +169,7 @@ static void test_bounds(void **state)
     struct dialogue *d = NULL;
     struct llm brief_llm = { .accepts = { -1, -1, -1, 0 }, .system_prompt = "Be brief." };
     assert_int_equal(dialogue_build(f.store, cache, call, &brief_llm, &d, NULL), OK);
-    assert_int_equal(dialogue_n_images(d), 3);
+    assert_int_equal(d->shown[VIEW_IMAGE].n, 3);
     int64_t text = dialogue_max_input_tokens(d, 1) - 3;
     assert_in_range(text, 70, 200);
     assert_int_equal(dialogue_max_input_tokens(d, 1000), text + 3000);
@@ -246,7 +246,7 @@ static void test_bounds_of_kinds(void **state)
     int64_t text = dialogue_max_input_tokens(d, 100);
     dialogue_free(d);
     assert_int_equal(dialogue_build(f.store, cache, with, &hearing_llm, &d, NULL), OK);
-    assert_int_equal(dialogue_n_images(d), 0);
+    assert_int_equal(d->shown[VIEW_IMAGE].n, 0);
     int64_t labels = (int64_t)strlen("View side:" KINDS_TEXT "View front:");
     assert_int_equal(dialogue_max_input_tokens(d, 100), text + labels + 3 * 32);
     dialogue_free(d);

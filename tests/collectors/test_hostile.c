@@ -268,6 +268,27 @@ static void test_history_without_end(void **state)
     store_fixture_close(&f);
 }
 
+/* A picture that somebody deleted out of the store. */
+static void test_frame_that_is_gone(void **state)
+{
+    (void)state;
+    struct store_fixture f;
+    struct engine_result r;
+    store_fixture_open(&f, "keep");
+    struct raw_server *server = raw_server_start(answer_billed, NULL);
+    int64_t llm = store_fixture_llm(&f, "a", raw_server_url(server), NULL);
+    store_fixture_price(&f, llm, 0, 0);
+    store_fixture_session(&f, llm, 1, 1);
+    assert_int_equal(store_run(f.store, &err, "PRAGMA foreign_keys = OFF", ""), OK);
+    assert_int_equal(store_run(f.store, &err, "DELETE FROM frame", ""), OK);
+    assert_int_equal(run_plain(&f, &r), E_PARTIAL);
+    assert_int_equal(r.n_unsendable, 1);
+    assert_non_null(strstr(r.first_unsendable, "has no frame at this instant"));
+    engine_result_release(&r);
+    raw_server_stop(server);
+    store_fixture_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -277,6 +298,7 @@ int main(void)
         cmocka_unit_test(test_marked_answer_ends_a_real_run),
         cmocka_unit_test(test_trailers_are_no_headers),
         cmocka_unit_test(test_history_without_end),
+        cmocka_unit_test(test_frame_that_is_gone),
     };
     return cmocka_run_group_tests_name("hostile", tests, NULL, NULL);
 }

@@ -85,7 +85,7 @@ static void test_in_pieces(void **state)
 
 #define THOUGHT(s)                                                                       \
     "data: {\"id\":\"c\",\"choices\":[{\"delta\":{\"reasoning_content\":\"" s "\"}}]}"   \
-                                                                              "\n\n"
+    "\n\n"
 #define ARGUED(s)                                                                        \
     "data: {\"id\":\"c\",\"choices\":[{\"delta\":{\"tool_calls\":[{\"function\":{"       \
     "\"arguments\":\"" s "\"}}]}}]}\n\n"

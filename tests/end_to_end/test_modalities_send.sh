@@ -27,12 +27,12 @@ recipe()
     local llms='' prices='' accepts=$1 protocol limit more
     for protocol in $protocols; do
         case $protocol in
-        openai-chat | azure-openai) limit=max_completion_tokens more= ;;
-        openai-responses) limit=max_output_tokens more= accepts="$2" ;;
-        gemini) limit=maxOutputTokens more= ;;
-        anthropic) limit=max_tokens more= ;;
+        openai-chat | azure-openai) limit=max_completion_tokens more='' ;;
+        openai-responses) limit=max_output_tokens more='' accepts="$2" ;;
+        gemini) limit=maxOutputTokens more='' ;;
+        anthropic) limit=max_tokens more='' ;;
         ollama) limit=num_predict more='"num_ctx": 16384,' ;;
-        bedrock-converse) limit=maxTokens more= ;;
+        bedrock-converse) limit=maxTokens more='' ;;
         esac
         llms+="\"$protocol\": {\"role\": \"cloud\", \"protocol\": \"$protocol\", \"url\": \"http://127.0.0.1:1\",
             \"model\": \"sim-$protocol\", \"accepts\": $accepts, \"parameters\": {$more\"$limit\": 300}},"

@@ -7,7 +7,7 @@
 
 #include "collectors/llm/key.h"
 
-#define SECRET "aa/b+c=\\aabb"
+#define SECRET "aa/b+c=\\aab7"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

@@ -95,7 +95,6 @@ static enum status say_table(
 /* ---- the row --------------------------------------------------------------------- */
 
 const struct modality modality_table = {
-    .name = "table",
     .media_type = "text/csv",
     .what = "a table",
     .is_text = 1,

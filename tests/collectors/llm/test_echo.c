@@ -119,7 +119,9 @@ static void test_server(void **state)
     struct raw_server *server = raw_server_start(speak, &seen);
     struct dialogue_part part = { .text = (char *)"What is it?" };
     struct dialogue_message message = { 0, &part, 1 };
-    struct dialogue d = { .system_prompt = (char *)"Be brief.", .messages = &message, .n_messages = 1 };
+    struct dialogue d = {
+        .system_prompt = (char *)"Be brief.", .messages = &message, .n_messages = 1
+    };
     struct llm llm = { .name = (char *)"nymph",
         .model = (char *)"narcissus",
         .key_env = (char *)"M4A1_TEST_KEY",

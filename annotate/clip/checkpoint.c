@@ -136,7 +136,7 @@ static void read_config(struct fields *root, struct clip_config *out)
 
     struct fields f = tower_fields(root, "text_config", "text_config_dict");
     read_tower(&f, &out->text);
-    out->context = read_count(&f, "max_position_embeddings", 77, 3, CLIP_MAX_CONTEXT);
+    out->context = read_count(&f, "max_position_embeddings", 77, 3, CLIP_CONTEXT);
     out->vocab = read_count(&f, "vocab_size", 49408, 3, CLIP_MAX_VOCAB);
     root->status = f.status;
     if (root->status)

@@ -10,11 +10,11 @@
 
 #include <stdint.h>
 #include "annotate/clip/tensors.h"
+#include "annotate/clip/tokenizer.h"
 #include "m4a1/base/error.h"
 #include "m4a1/base/hash.h"
 
 /* Ceilings.  The largest published ViT CLIP (bigG/14) has width 1664, 48 layers, mlp 8192. */
-#define CLIP_MAX_CONTEXT 77 /* what the tokenizer fills; CLIP has no other */
 #define CLIP_MAX_WIDTH 8192
 #define CLIP_MAX_LAYERS 128
 #define CLIP_MAX_MLP 65536
@@ -37,7 +37,7 @@ struct clip_tower {
 
 struct clip_config {
     struct clip_tower text, image;
-    uint32_t context;    /* positions of the text tower, 3 to CLIP_MAX_CONTEXT */
+    uint32_t context;    /* positions of the text tower, 3 to CLIP_CONTEXT */
     uint32_t vocab;      /* rows of the token embedding */
     uint32_t image_size; /* pixels a side, a multiple of patch */
     uint32_t patch;      /* pixels a side; the image tower has (image_size/patch)^2 + 1

@@ -40,7 +40,7 @@ struct interaction {
 struct turn {
     char *prompt;
     int task;            /* index into dataset.tasks */
-    double *association; /* [n_views]; NULL = none computed */
+    double *association; /* [n_views], NAN = none for this view; NULL = none at all */
     struct interaction path;
     struct interaction *fan_out;
     size_t n_fan_out;

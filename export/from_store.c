@@ -75,8 +75,9 @@ static const char sql_associations[] =
     " WHERE t.session_id = ? ORDER BY t.position, a.model";
 
 static const char sql_models[] =
-    "SELECT model FROM association WHERE ?1 IS NULL OR model = ?1"
-    " GROUP BY model ORDER BY count(*) DESC, model DESC";
+    "SELECT a.model FROM association a LEFT JOIN association_model m ON m.name = a.model"
+    " WHERE ?1 IS NULL OR a.model = ?1"
+    " GROUP BY a.model ORDER BY m.model_id DESC, count(*) DESC, a.model DESC";
 
 struct loader {
     struct store *store;
@@ -135,7 +136,7 @@ static enum status load_models(struct loader *l, const char *wanted, struct erro
     if (!s && wanted && l->n_models == 0)
         s = error_set(err, E_NOT_FOUND,
             "store %s has no associations of a model '%s'; "
-            "SELECT DISTINCT model FROM association lists those it has",
+            "SELECT name FROM association_model lists those it has",
             store_path(l->store), wanted);
     return s;
 }
@@ -291,20 +292,21 @@ static enum status load_turns(
     return s;
 }
 
-/* Keep the values of one model for one turn where they are complete and from a better
- * model than those that are there. */
-static enum status keep_association(struct loader *l, struct turn *turn,
-    const double *values, size_t n, size_t rank, size_t *best, struct error *err)
+/* Take one value of a model; the values of a better one replace those that are there. */
+static enum status keep_association(struct loader *l, struct turn *turn, size_t rank,
+    size_t *best, const struct query *q, struct error *err)
 {
-    size_t n_views = l->data->n_views;
-    if (n != n_views || rank >= *best)
+    size_t n_views = l->data->n_views, view = (size_t)query_int(q, 2);
+    if (rank >= l->n_models || rank > *best)
         return OK;
     if (!turn->association)
         turn->association = calloc(n_views, sizeof *turn->association);
     if (!turn->association)
         return error_nomem(err, n_views * sizeof *turn->association);
-    memcpy(turn->association, values, n_views * sizeof *values);
+    for (size_t v = 0; v < n_views && rank < *best; v++)
+        turn->association[v] = NAN;
     *best = rank;
+    turn->association[view] = query_double(q, 3);
     return OK;
 }
 
@@ -312,26 +314,19 @@ static enum status load_associations(
     struct loader *l, struct session *session, struct error *err)
 {
     struct query *q = l->associations;
-    double values[DATASET_MAX_VIEWS];
-    size_t n = 0, rank = l->n_models, best = l->n_models;
+    size_t best = l->n_models;
     int64_t position = -1;
     enum status s, kept = OK;
     query_bind(q, "i", session->session_id);
     while (!(s = query_next(q, err)) && !kept && query_has_row(q)) {
         int64_t at = query_int(q, 0);
-        size_t model = model_rank(l, query_text(q, 1));
         if (at >= (int64_t)session->n_turns)
             break;
-        if (at != position || model != rank) {
-            n = 0;
-            best = at != position ? l->n_models : best;
-            position = at;
-            rank = model;
-        }
-        if (n < DATASET_MAX_VIEWS)
-            values[query_int(q, 2)] = query_double(q, 3);
-        n++;
-        kept = keep_association(l, &session->turns[at], values, n, rank, &best, err);
+        if (at != position)
+            best = l->n_models;
+        position = at;
+        kept = keep_association(
+            l, &session->turns[at], model_rank(l, query_text(q, 1)), &best, q, err);
     }
     return s ? s : kept;
 }

@@ -9,8 +9,9 @@
  * answer or a score are kept (dataset_drop_incomplete).  All is read in one snapshot.
  * Ids are those of session_numbers.h.
  *
- * association names the model whose values are taken; NULL takes for each turn the one
- * that covers most turns of the store, of equal ones the last by name.  The score is the
+ * association names the model whose values are taken; NULL takes for each turn, of those
+ * that have values for it, the one that was added to the store last.  A view without a
+ * value is NAN, a turn without any has no list.  The score is the
  * last one of the scorer "ratio", the refusal the last of the scorer "refusal". */
 MUST_CHECK enum status dataset_of_store(struct store *store, const char *association,
     struct dataset **out, struct error *err);

@@ -8,6 +8,7 @@
 
 #include "export/dataset_build.h"
 #include "export/m4a1_json.h"
+#include "m4a1/base/clock.h"
 #include "m4a1/base/json.h"
 #include "m4a1/base/text.h"
 #include "schema/identity.h"
@@ -258,6 +259,11 @@ static enum status add_turn(
     if (s)
         return s;
     at->turn_id = store_last_id(im->store);
+    if (turn->association)
+        s = store_run(im->store, err,
+            "INSERT INTO association_model (name, added_ms) VALUES (?, ?)"
+            " ON CONFLICT DO NOTHING",
+            "ti", IMPORT_MODEL, clock_wall_ms());
     for (size_t v = 0; turn->association && v < im->data->n_views && !s; v++)
         s = store_run(im->store, err,
             "INSERT INTO association (turn_id, view_id, model, value) VALUES (?, ?, ?, "

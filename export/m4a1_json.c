@@ -334,7 +334,8 @@ static enum status read_turn(
     return OK;
 }
 
-/* One turn's row of association_score; null means none was computed. */
+/* One turn's row of association_score; null means none was computed, for the turn or for
+ * one view. */
 static enum status read_association(
     struct reader *r, const struct json *row, struct turn *turn)
 {
@@ -352,7 +353,8 @@ static enum status read_association(
         return error_nomem(r->err, n * sizeof *turn->association);
     for (const struct json *c = json_first(row); c; c = json_next(c)) {
         double x = json_number(c, NAN);
-        if (!json_is_number(c) || !(x >= -1 && x <= 1))
+        int is_none = json_is_null(c) && !(r->flags & M4A1_JSON_AUTHORS);
+        if (!is_none && (!json_is_number(c) || !(x >= -1 && x <= 1)))
             return expected(r, "association_score", "a cosine in -1 to 1", c);
         turn->association[v++] = x + 0.0;
     }

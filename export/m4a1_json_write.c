@@ -3,6 +3,7 @@
  * Sessions of the authors' file get their keys and no other, in their order, so that an
  * imported file comes back equal.  Collected ones get ours behind them. */
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "export/json_keep.h"
@@ -101,7 +102,9 @@ static void set_associations(
         struct json *row =
             json_keep(&w->kept, association ? json_add_array(rows) : json_add_null(rows));
         for (size_t v = 0; association && v < w->data->n_views; v++)
-            json_keep(&w->kept, json_add_number(row, association[v]));
+            json_keep(&w->kept, isnan(association[v])
+                                    ? json_add_null(row)
+                                    : json_add_number(row, association[v]));
     }
 }
 

@@ -179,6 +179,20 @@ static const struct sql_invariant sql_invariants[] = {
     { "associations are cosines",
         "SELECT 'turn ' || turn_id || ', view ' || view_id FROM association "
         "WHERE value < -1.0001 OR value > 1.0001" },
+    { "only views that are images have associations",
+        "SELECT 'turn ' || turn_id || ', view ' || name || ' of kind ' || kind FROM "
+        "association JOIN view USING (view_id) WHERE kind <> 'image'" },
+    { "an association names a model that is listed",
+        "SELECT 'turn ' || turn_id || ', view ' || view_id || ', model ' || model FROM "
+        "association WHERE model NOT IN (SELECT name FROM association_model)" },
+    { "an embedding belongs to a model of ours and has its dimensions",
+        "SELECT 'embedding ' || embedding_id || ' of ' || length(vector) || ' bytes' "
+        "FROM "
+        "embedding e LEFT JOIN association_model m USING (model_id) WHERE m.dims IS NULL "
+        "OR length(vector) <> 4 * m.dims" },
+    { "an embedding of a frame is one of a picture",
+        "SELECT 'embedding ' || embedding_id FROM embedding JOIN frame USING (frame_id) "
+        "WHERE media_type NOT LIKE 'image/%'" },
     { "a frozen split holds the sessions it was frozen with",
         "SELECT 'split ' || name FROM split p WHERE NOT EXISTS "
         "(SELECT 1 FROM split_session s WHERE s.split_id = p.split_id)" },
@@ -269,6 +283,39 @@ static enum status check_frames(
     return s;
 }
 
+/* Little-endian, as they are kept. */
+static int is_finite_f32(const uint8_t *p)
+{
+    return ((p[3] & 0x7f) << 1 | p[2] >> 7) != 0xff;
+}
+
+static enum status check_embeddings(
+    struct store *store, struct check_result *result, struct error *err)
+{
+    struct query *q;
+    enum status s =
+        query_open(store, "SELECT embedding_id, vector FROM embedding", &q, err);
+    if (s)
+        return s;
+    result->n_invariants++;
+    while (!(s = query_next(q, err)) && query_has_row(q)) {
+        size_t len, at = 0;
+        const uint8_t *vector = query_bytes(q, 1, &len);
+        char where[64];
+        while (at + 4 <= len && is_finite_f32(vector + at))
+            at += 4;
+        if (at + 4 > len)
+            continue;
+        snprintf(where, sizeof where, "embedding %lld, number %zu",
+            (long long)query_int(q, 0), at / 4);
+        s = violated(result, "the numbers of an embedding are finite", where, err);
+        if (s)
+            break;
+    }
+    query_close(q);
+    return s;
+}
+
 static enum status check_calls(struct store *store, struct progress *progress,
     struct check_result *result, struct error *err)
 {
@@ -333,6 +380,8 @@ enum status check_store(struct store *store, struct progress *progress,
         s = check_sql(store, &sql_invariants[i], result, err);
     if (!s)
         s = check_frames(store, result, err);
+    if (!s)
+        s = check_embeddings(store, result, err);
     if (!s)
         s = check_llms(store, result, err);
     if (!s)

@@ -19,9 +19,10 @@
 
 EMBED(migration_001, "schema/migrations/001_initial.sql");
 EMBED(migration_002, "schema/migrations/002_collectors.sql");
+EMBED(migration_003, "schema/migrations/003_association.sql");
 
 static const char *const migrations[STORE_VERSION] = { migration_001_start,
-    migration_002_start };
+    migration_002_start, migration_003_start };
 
 #define BUSY_MS 10000 /* a reader waits this long while the writer checkpoints */
 #define LOCK_TEXT_MAX 256

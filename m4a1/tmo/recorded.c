@@ -81,11 +81,11 @@ static void encode_session(
             rec->scores[at] = NAN;
             rec->n_other_llm++;
         }
-        if (turn->association)
-            memcpy(rec->associations + at * space->n_views, turn->association,
-                space->n_views * sizeof *turn->association);
-        else
-            rec->n_unassociated++;
+        // A view without an association earns nothing.
+        for (size_t v = 0; turn->association && v < space->n_views; v++)
+            rec->associations[at * space->n_views + v] =
+                isnan(turn->association[v]) ? 0 : turn->association[v];
+        rec->n_unassociated += !turn->association;
     }
 }
 

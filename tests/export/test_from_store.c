@@ -150,7 +150,7 @@ static void test_associations(void **state)
     (void)state;
     struct store_fixture f;
     set_up_sessions(&f);
-    // clip covers two turns, blip one; a value too few makes none.
+    // clip covers two turns, blip two, one of them without its last view.
     run(&f, "INSERT INTO association (turn_id, view_id, model, value)"
             " SELECT t.turn_id, v.view_id, 'clip', 0.1 * v.view_id FROM turn t, view v"
             " WHERE t.session_id = 1");
@@ -161,11 +161,19 @@ static void test_associations(void **state)
     struct dataset *data = load(&f, NULL);
     assert_true(data->sessions[0].turns[0].association[1] == 0.1 * 2);
     assert_true(data->sessions[0].turns[1].association[1] == 0.1 * 2);
-    assert_null(data->sessions[1].turns[0].association);
+    assert_true(data->sessions[1].turns[0].association[1] == 0.25);
+    assert_true(isnan(data->sessions[1].turns[0].association[2]));
+    assert_null(data->sessions[2].turns[0].association);
     dataset_free(data);
     data = load(&f, "blip");
     assert_true(data->sessions[0].turns[0].association[1] == 0.5);
     assert_null(data->sessions[0].turns[1].association);
+    dataset_free(data);
+    // Where the store lists them, the last one counts.
+    run(&f, "INSERT INTO association_model (name) VALUES ('clip'), ('blip')");
+    data = load(&f, NULL);
+    assert_true(data->sessions[0].turns[0].association[1] == 0.5);
+    assert_true(data->sessions[0].turns[1].association[1] == 0.1 * 2);
     dataset_free(data);
     struct error err = ERROR_INIT;
     assert_int_equal(dataset_of_store(f.store, "none", &data, &err), E_NOT_FOUND);

@@ -42,6 +42,10 @@ static int set_up(void **state)
     run("INSERT INTO split (split_id, name, created_ms, rule, sha256) VALUES (1, 'm', 0, "
         "'{}', 'h')");
     run("INSERT INTO split_session VALUES (1, 1, 'train', 0)");
+    run("INSERT INTO association_model (model_id, name, identity, dims) VALUES (1, "
+        "'listed', 'h', 2)");
+    run("INSERT INTO view (position, name, kind, privacy) VALUES (9, 'film', 'video', "
+        "1)");
     run("PRAGMA foreign_keys = OFF");
     run("DROP TRIGGER attempt_is_append_only");
     run("DROP TRIGGER response_is_append_only");
@@ -161,8 +165,19 @@ static void each_damage_is_named(void **state)
         { "INSERT INTO score (response_id, scorer, version, value, judge_call_id) VALUES "
           "(1, 'ratio', '1', 1, 2)",
             "a score's judge", "score 1" },
-        { "INSERT INTO association VALUES (1, 1, 'm', 1.5)", "cosines",
+        { "INSERT INTO association VALUES (1, 1, 'listed', 1.5)", "cosines",
             "turn 1, view 1" },
+        { "INSERT INTO association VALUES (1, 1, 'm', 0.5)", "a model that is listed",
+            "turn 1, view 1, model m" },
+        { "INSERT INTO association SELECT 1, view_id, 'listed', 0.5 FROM view WHERE name "
+          "= 'film'",
+            "only views that are images", "of kind video" },
+        { "INSERT INTO embedding (model_id, kind, text, vector) VALUES (1, 'text', 'x', "
+          "x'0000')",
+            "has its dimensions", "of 2 bytes" },
+        { "INSERT INTO embedding (model_id, kind, text, vector) VALUES (1, 'text', 'x', "
+          "x'0000803f0000807f')",
+            "of an embedding are finite", "number 1" },
         { "DELETE FROM split_session", "a frozen split", "split m" },
         { "UPDATE attempt SET run_id = 1", "timing of its run", "attempt 1" },
         { "UPDATE attempt SET timing = 'isolated', in_flight = 2", "was alone",

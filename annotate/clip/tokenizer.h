@@ -13,7 +13,7 @@
 #include "m4a1/base/error.h"
 
 #define CLIP_CONTEXT 77                       /* positions of every CLIP: the most ids */
-#define CLIP_MAX_TEXT_BYTES ((size_t)1 << 24) /* a longer text is E_LIMIT */
+#define CLIP_MAX_TEXT_BYTES ((size_t)1 << 22) /* a longer text is E_LIMIT */
 
 struct clip_tokenizer; /* opaque */
 

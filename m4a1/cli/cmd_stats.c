@@ -13,6 +13,7 @@
 #include "m4a1/base/text.h"
 #include "m4a1/cli/cli.h"
 #include "m4a1/cli/rows.h"
+#include "m4a1/cli/stats_association.h"
 #include "m4a1/cli/stats_latency.h"
 #include "m4a1/cli/stats_llms.h"
 #include "m4a1/cli/stats_plan.h"
@@ -454,6 +455,18 @@ static enum status build_drift(struct topic *t, struct error *err)
     return stats_add_drift(cli_arg(t->cli, 1), &t->kept, t->root, err);
 }
 
+static void print_association(const struct json *j, int all)
+{
+    (void)all;
+    stats_print_association(j);
+}
+
+static enum status build_association(struct topic *t, struct error *err)
+{
+    return stats_add_association(
+        t->data, cli_value(t->cli, "model"), &t->kept, t->root, err);
+}
+
 static const struct {
     const char *name;
     enum status (*build)(struct topic *t, struct error *err);
@@ -463,6 +476,7 @@ static const struct {
     { "latency", build_by_llm, print_latency },
     { "cost", build_cost, print_cost },
     { "scores", build_by_llm, print_scores },
+    { "association", build_association, print_association },
     { "drift", build_drift, print_drift },
 };
 
@@ -476,8 +490,8 @@ static enum status find_topic(struct cli *cli, size_t *out, struct error *err)
     }
     const char *nearest = text_nearest(name, names, COUNT_OF(names));
     return cli_usage(cli, err,
-        "there is no topic '%s'; the topics are coverage, latency, cost, scores and "
-        "drift%s%s%s",
+        "there is no topic '%s'; the topics are coverage, latency, cost, scores, "
+        "association and drift%s%s%s",
         name, nearest ? " (did you mean " : "", nearest ? nearest : "",
         nearest ? "?)" : "");
 }
@@ -518,7 +532,10 @@ static enum status run(struct cli *cli, struct error *err)
         return cli_usage(cli, err, "--check belongs to the topic coverage");
     if (cli_flag(cli, "all") && topics[at].build != build_coverage)
         return cli_usage(cli, err, "--all belongs to the topic coverage");
-    if (reads_data && (s = dataset_read_all(cli_arg(cli, 1), &data, err)))
+    if (cli_value(cli, "model") && topics[at].build != build_association)
+        return cli_usage(cli, err, "--model belongs to the topic association");
+    if (reads_data && (s = stats_association_read(
+                           cli_arg(cli, 1), cli_value(cli, "model"), &data, err)))
         return s;
     t.data = data;
     t.root = json_keep(&t.kept, json_new_object());
@@ -548,6 +565,7 @@ static const struct cli_option options[] = {
     { "min-n", "N", "latency: only rows with at least N answers (default 1)" },
     { "profile", "FILE",
         "latency: also write seconds and USD by action as JSON, for training" },
+    { "model", "NAME", "association: whose values (default: the last model's)" },
     { "check", NULL, "coverage: exit status 1 unless the minima of the recipe hold" },
     { "json", NULL, "print it as JSON" },
     { NULL, NULL, NULL },
@@ -559,10 +577,12 @@ const struct verb verb_stats = {
     .args = "TOPIC DATA",
     .min_args = 2,
     .max_args = 2,
-    .summary = "coverage, latency, cost, scores or drift of a data set",
+    .summary = "coverage, latency, cost, scores, association or drift of a data set",
     .help =
-        "TOPIC is coverage, latency, cost, scores or drift. DATA is a store, an export\n"
-        "folder or an authors' JSON file. Rows without an answer or a score are counted "
+        "TOPIC is coverage, latency, cost, scores, association or drift. DATA is a "
+        "store,\n"
+        "an export folder or an authors' JSON file. Rows without an answer or a score "
+        "are counted "
         "too.\n\n"
         "coverage shows sessions, tasks and actions, and how often image_index listed\n"
         "each set of views for each task and llm: where cells are empty or thin, "
@@ -575,12 +595,17 @@ const struct verb verb_stats = {
         "recipe's minima (docs/planning.md), and --check makes that the exit status.\n\n"
         "latency of a store tells measured times by llm and by views: calls at once and\n"
         "one by one, first calls and cold starts each apart.\n\n"
+        "association shows how text-view similarity is distributed, flags values that\n"
+        "cannot tell views apart, and asks whether they say which view is worth adding:\n"
+        "their correlation with the gain that fan-out answers measured "
+        "(docs/association.md).\n\n"
         "drift compares old answers of a store with those to the same calls asked again\n"
         "(m4a1 plan --add-llm plans them): scores, refusals, latency, tokens, cost, and "
         "the\n"
         "models and fingerprints that servers name.\n\n"
         "  m4a1 stats coverage M4A1.json\n"
         "  m4a1 stats coverage kitchen.m4a1 --check\n"
+        "  m4a1 stats association kitchen.m4a1\n"
         "  m4a1 stats drift kitchen.m4a1\n"
         "  m4a1 stats latency kitchen.m4a1 --json\n"
         "  m4a1 stats latency kitchen.m4a1 --profile costs.json\n",

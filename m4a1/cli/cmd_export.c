@@ -79,7 +79,7 @@ static enum status run(struct cli *cli, struct error *err)
 static const struct cli_option options[] = {
     { "format", "NAME", "m4a1-json, the authors' format (default)" },
     { "split", "NAME", "only the sessions of this frozen split (default: all)" },
-    { "association", "MODEL", "whose associations (default: the best covered one)" },
+    { "association", "MODEL", "whose associations (default: those that came last)" },
     { "include-incomplete", NULL, "also turns without an answer or a score, as null" },
     { "force", NULL, "replace an export that stands at OUT" },
     { "json", NULL, "print the counts as JSON" },

@@ -21,8 +21,8 @@ OPTIMISE ?= -O2 -g
 CPPFLAGS_ALL = -I. -D_XOPEN_SOURCE=700 -D_DEFAULT_SOURCE -DM4A1_VERSION='"$(VERSION)"' \
                -include m4a1/base/banned.h $(PKG_CFLAGS) $(CPPFLAGS)
 CFLAGS_ALL = -std=c11 -fvisibility=hidden -pthread $(WARNINGS) $(OPTIMISE) $(CFLAGS)
-# oneDNN has no .pc file.
-LIBS_ALL = $(PKG_LIBS) -ldnnl -lm -pthread $(LDFLAGS)
+# oneDNN has no .pc file; it runs on OpenMP, whose threads annotate/clip/linear.c keeps away.
+LIBS_ALL = $(PKG_LIBS) -ldnnl -lgomp -lm -pthread $(LDFLAGS)
 
 LIB_SRC := $(sort $(filter-out m4a1/cli/%,$(wildcard m4a1/*/*.c schema/*.c collectors/*.c \
            collectors/*/*.c annotate/*.c annotate/*/*.c export/*.c)))
@@ -193,6 +193,9 @@ $(OBJ)/%.o: %.c $(BUILD)/flags
 
 # fopencookie() is GNU's; `private` keeps the option out of $(BUILD)/flags.
 $(OBJ)/m4a1/cli/terminal.o $(OBJ)/m4a1/cli/terminal.tidy: private override CPPFLAGS += -D_GNU_SOURCE
+
+# A product and a sum in one instruction, where the processor has it.
+$(OBJ)/annotate/clip/kernels.o: private override CPPFLAGS += -ffp-contract=fast
 
 $(BUILD)/libm4a1.a: $(LIB_SRC:%.c=$(OBJ)/%.o)
 $(BUILD)/libsupport.a: $(SUPPORT_SRC:%.c=$(OBJ)/%.o)

@@ -260,3 +260,79 @@ enum status contact_sheet_write(struct store *store, const int64_t *scene_ids, s
     buffer_release(&jpeg);
     return s;
 }
+
+/* ---- chosen frames ---- */
+
+#define FRAME_COLUMNS 4
+#define LABEL_GAP (GAP / 2)
+#define FRAME_ROW (CELL_HEIGHT + LABEL_GAP + 2 * BITMAP_LINE_PX + GAP)
+
+static enum status draw_frame(struct sheet *sheet, const struct contact_frame *frame,
+    int left, int top, struct error *err)
+{
+    struct query *q;
+    struct picture p = { 0 };
+    const struct box box = { left, top, CELL_WIDTH, CELL_HEIGHT };
+    enum status s = query_open(sheet->store,
+        "SELECT bytes FROM frame WHERE frame_id = ? AND media_type LIKE 'image/%'", &q,
+        err);
+    if (s)
+        return s;
+    query_bind(q, "i", frame->frame_id);
+    s = query_next(q, err);
+    if (!s && !query_has_row(q))
+        s = error_set(err, E_NOT_FOUND, "there is no picture with frame_id %lld",
+            (long long)frame->frame_id);
+    if (!s) {
+        size_t len;
+        const void *bytes = query_bytes(q, 0, &len);
+        s = picture_decode(bytes, len, 0, &p, err);
+        if (s)
+            error_prefix(err, "frame %lld: ", (long long)frame->frame_id);
+    }
+    query_close(q);
+    if (!s)
+        s = thumbnail(&p, &box, err);
+    if (!s) {
+        fill(&sheet->picture, left, top, CELL_WIDTH, CELL_HEIGHT, NO_FRAME);
+        paste(&sheet->picture, &box, &p);
+        for (int i = 0; i < 2; i++)
+            bitmap_text(&sheet->picture, left,
+                top + CELL_HEIGHT + LABEL_GAP + i * BITMAP_LINE_PX, CELL_WIDTH,
+                BITMAP_LINE_PX, frame->lines[i]);
+    }
+    picture_release(&p);
+    return s;
+}
+
+enum status contact_sheet_frames(struct store *store, const char *title,
+    const struct contact_frame *frames, size_t n, const char *path, struct error *err)
+{
+    if (!n || n > (size_t)FRAME_COLUMNS * CONTACT_SHEET_MAX_ROWS)
+        return error_set(err, E_ARG, "contact sheet %s: %zu frames, expected 1 to %d",
+            path, n, FRAME_COLUMNS * CONTACT_SHEET_MAX_ROWS);
+    struct sheet sheet = { .store = store };
+    struct buffer jpeg;
+    buffer_init(&jpeg, FILE_MAX_BYTES);
+    int rows = (int)((n + FRAME_COLUMNS - 1) / FRAME_COLUMNS);
+    int width = GAP + FRAME_COLUMNS * (CELL_WIDTH + GAP);
+    enum status s = picture_new(
+        width, 2 * GAP + HEAD_HEIGHT + rows * FRAME_ROW, 3, &sheet.picture, err);
+    if (!s) {
+        fill(&sheet.picture, 0, 0, width, sheet.picture.height, BACKGROUND);
+        bitmap_text(&sheet.picture, GAP, GAP, width - 2 * GAP, HEAD_HEIGHT, title);
+    }
+    for (size_t i = 0; i < n && !s; i++)
+        s = draw_frame(&sheet, &frames[i],
+            GAP + (int)(i % FRAME_COLUMNS) * (CELL_WIDTH + GAP),
+            2 * GAP + HEAD_HEIGHT + (int)(i / FRAME_COLUMNS) * FRAME_ROW, err);
+    if (!s)
+        s = picture_encode_jpeg(&sheet.picture, QUALITY, &jpeg, err);
+    if (!s)
+        s = file_write(path, jpeg.data, jpeg.len, err);
+    if (s)
+        error_prefix(err, "contact sheet %s: ", path);
+    picture_release(&sheet.picture);
+    buffer_release(&jpeg);
+    return s;
+}

@@ -1,4 +1,5 @@
-/* contact_sheet.h - a picture of pictures: scenes and instants as rows, views as columns. */
+/* contact_sheet.h - a picture of pictures: scenes and instants as rows, views as columns; or
+ * chosen frames, one after another. */
 #ifndef COLLECTORS_SOURCE_CONTACT_SHEET_H
 #define COLLECTORS_SOURCE_CONTACT_SHEET_H
 
@@ -20,5 +21,17 @@
  * OK; E_ARG for n = 0; E_DATA for a stored frame that cannot be decoded; E_IO; E_STORE. */
 MUST_CHECK enum status contact_sheet_write(struct store *store, const int64_t *scene_ids,
     size_t n, const char *path, size_t *n_rows, struct error *err);
+
+struct contact_frame {
+    int64_t frame_id;
+    const char *lines[2]; /* below the frame; each is cut behind 20 characters */
+};
+
+/* Write a JPEG with chosen pictures, four a row in the order given, a title above them.
+ *   n  1 to 4 * CONTACT_SHEET_MAX_ROWS
+ * OK; E_ARG for another n; E_NOT_FOUND for a frame that is not there or no picture; E_DATA
+ * for one that cannot be decoded; E_IO; E_STORE. */
+MUST_CHECK enum status contact_sheet_frames(struct store *store, const char *title,
+    const struct contact_frame *frames, size_t n, const char *path, struct error *err);
 
 #endif

@@ -152,6 +152,15 @@ const char *cli_value(const struct cli *cli, const char *name)
     return given ? given->value : NULL;
 }
 
+const char *cli_value_at(const struct cli *cli, const char *name, size_t i)
+{
+    for (int k = 0; k < cli->n_given; k++) {
+        if (text_equal(cli->given[k].name, name) && i-- == 0)
+            return cli->given[k].value;
+    }
+    return NULL;
+}
+
 enum status cli_int(struct cli *cli, const char *name, int64_t otherwise, int64_t min,
     int64_t max, int64_t *out, struct error *err)
 {

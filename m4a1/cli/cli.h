@@ -42,6 +42,9 @@ int cli_n_args(const struct cli *cli);
 int cli_flag(const struct cli *cli, const char *name);
 /* The value of an option, or NULL where it was not given; the last one wins. */
 const char *cli_value(const struct cli *cli, const char *name);
+/* The values of an option that may be given several times, in their order; NULL behind the
+ * last. */
+const char *cli_value_at(const struct cli *cli, const char *name, size_t i);
 /* Numbers: otherwise where not given; a bad value is a usage error. */
 MUST_CHECK enum status cli_int(struct cli *cli, const char *name, int64_t otherwise,
     int64_t min, int64_t max, int64_t *out, struct error *err);

@@ -1,13 +1,15 @@
-/* cmd_show.c - m4a1 show: one call, what was sent and what came back. */
+/* cmd_show.c - m4a1 show: one call, what was sent and what came back; or the frames that are
+ * nearest to a text. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "m4a1/base/clock.h"
 #include "m4a1/base/text.h"
-#include "m4a1/cli/cli.h"
+#include "m4a1/cli/clip_options.h"
 #include "m4a1/cli/show_curl.h"
 #include "m4a1/cli/show_request.h"
+#include "m4a1/cli/show_similar.h"
 #include "schema/payload.h"
 #include "schema/query.h"
 
@@ -18,6 +20,10 @@ static const struct cli_option options[] = {
     { "raw", NULL, "also print what came back, byte by byte" },
     { "curl", NULL,
         "the request as a curl command, pictures and sound in it, without the key" },
+    { "similar", "TEXT", "instead: the frames of the store that are nearest to TEXT" },
+    CLIP_OPTIONS,
+    { "frames", "N", "how many (default 12)" },
+    { "out", "FILE.jpg", "a contact sheet of them" },
     { "json", NULL, "everything as one JSON document" },
     { NULL, NULL, NULL },
 };
@@ -418,6 +424,10 @@ static enum status run(struct cli *cli, struct error *err)
 {
     int64_t call_id = 0;
     struct store *store = NULL;
+    if (cli_value(cli, "similar") && !cli_arg(cli, 1))
+        return show_similar(cli, err);
+    if (cli_value(cli, "similar") || !cli_arg(cli, 1))
+        return cli_usage(cli, err, "either CALL or --similar TEXT says what is shown");
     if (text_to_int(cli_arg(cli, 1), "CALL", 1, INT64_MAX, &call_id, err) != OK)
         return cli_usage(cli, err,
             "CALL is the number of a call, not \"%s\"; queries on "
@@ -452,19 +462,26 @@ static enum status run(struct cli *cli, struct error *err)
 const struct verb verb_show = {
     .name = "show",
     .stage = STAGE_CURATE,
-    .args = "STORE CALL",
-    .min_args = 2,
+    .args = "STORE [CALL]",
+    .min_args = 1,
     .max_args = 2,
-    .summary = "one call: what was sent, what came back",
+    .summary = "one call: what was sent, what came back; or frames near a text",
     .help =
         "Shows one call: where it stands in its session, the messages as they were sent\n"
         "(pictures and sounds by their hash), every attempt with its times and error,\n"
         "the answer with its tokens and cost, and its scores. Only reads, so it works\n"
         "beside a collector.\n"
         "\n"
+        "With --similar TEXT it shows the frames that are nearest to a text by a CLIP\n"
+        "checkpoint that m4a1 associate has run with, and draws them with their "
+        "cosines,\n"
+        "so that a person can see whether associations make sense.\n"
+        "\n"
         "  m4a1 show study.m4a1 17\n"
         "  m4a1 show study.m4a1 17 --raw       with the bytes that came back\n"
         "  m4a1 show study.m4a1 17 --curl | sh   ask the same once more, by hand\n"
+        "  m4a1 show study.m4a1 --similar 'a knife' --clip clip-vit-base-patch32 --out "
+        "knife.jpg\n"
         "  sqlite3 study.m4a1 'SELECT call_id, error FROM failure'    numbers of calls\n",
     .options = options,
     .run = run,

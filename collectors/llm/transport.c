@@ -26,7 +26,7 @@
 
 #define MIN_BUFFER 16384L /* curl's smallest for uploads; keeps handles small */
 #define MAX_BUFFER 262144L
-#define MAX_BUFFERS (32L << 20) /* of uploads, all together */
+#define MAX_BUFFERS (16L << 20) /* of uploads, all together */
 #define MAX_EVENTS 256
 #define NEVER INT64_MAX
 #define LONGEST_TURN_NS 100000 /* that beginning requests takes */

@@ -37,6 +37,7 @@
 #define N_PLANNED_LONG 60000
 #define MS INT64_C(1000000)
 #define WIDTH 64 /* in flight where latencies are measured */
+#define MANY 1000
 
 static const char *const views[N_VIEWS] = { "first_person", "side", "overhead" };
 
@@ -304,6 +305,40 @@ static void compare(const char *store, int port, int n_views, int in_flight, int
     fflush(stdout);
 }
 
+/* ---- memory with many in flight -------------------------------------------------- */
+
+static int64_t number_in(const char *database, const char *sql)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *row = NULL;
+    if (sqlite3_open_v2(at(database), &db, SQLITE_OPEN_READONLY, NULL) ||
+        sqlite3_prepare_v2(db, sql, -1, &row, NULL) || sqlite3_step(row) != SQLITE_ROW)
+        fail(sqlite3_errmsg(db), NULL);
+    int64_t n = sqlite3_column_int64(row, 0);
+    sqlite3_finalize(row);
+    sqlite3_close(db);
+    return n;
+}
+
+/* A server so slow that every request is sent before the first is answered. */
+static void measure_memory(void)
+{
+    struct flat_server server;
+    int n_calls = 2 * MANY;
+    if (!flat_server_start(4000 * MS, 0, &server))
+        fail("the server", NULL);
+    remove(at("delay.store"));
+    make_store("delay.store", server.port, N_VIEWS, N_PLANNED);
+    struct usage u = collect("delay.store", MANY, n_calls);
+    printf(
+        "\n%d calls with three views, at most %lld at once with a server that takes 4 s: "
+        "peak %.0f MB, of which the frames as base64 are %.0f\n",
+        n_calls, (long long)number_in("run.store", "SELECT max(in_flight) FROM attempt"),
+        u.peak_mb, bench.frame_kb * N_SCENES * N_VIEWS * 4 / 3 / 1000);
+    fflush(stdout);
+    flat_server_stop(&server);
+}
+
 /* ---- own share of a latency ----------------------------------------------------- */
 
 static int by_size(const void *a, const void *b)
@@ -443,6 +478,7 @@ int main(int argc, char **argv)
     printf(
         "\nThe body of a call with three views has %.0f kB, so 1,000 of them %.0f MB.\n",
         bench.frame_kb * N_VIEWS * 4 / 3, bench.frame_kb * N_VIEWS * 4 / 3);
+    measure_memory();
     measure_growth(server.port);
     printf("\nThe server of all this took %.1f CPU s.\n", flat_server_stop(&server));
     printf("\n| 64 in flight: latency less the server's time, ms | calls | p50 | p90 | "

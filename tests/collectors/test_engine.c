@@ -266,8 +266,9 @@ static void test_stream(void **state)
     int64_t token_ms =
         store_fixture_int(&f, "SELECT first_token_ns / 1000000 FROM attempt");
     int64_t all_ms = store_fixture_int(&f, "SELECT latency_ns / 1000000 FROM attempt");
-    assert_in_range(token_ms - byte_ms, 110, 200);
-    assert_in_range(all_ms - token_ms, 110, 200);
+    // Either may be noted late where the machine is busy.
+    assert_in_range(token_ms - byte_ms, 60, 250);
+    assert_in_range(all_ms - token_ms, 60, 250);
     raw_server_stop(server);
     store_fixture_close(&f);
 }

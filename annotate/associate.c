@@ -11,7 +11,8 @@
 #include "schema/query.h"
 
 #define TEXT_BATCH 32
-#define COMMIT_NS INT64_C(1000000000) /* a kill loses about a second's work */
+#define COMMIT_NS INT64_C(1000000000) /* a kill loses about a second's work, */
+#define COMMIT_ROWS 64                /* or so many embeddings */
 #define TURNS_A_COMMIT 1024
 #define FACTS_MAX 65536
 
@@ -22,6 +23,7 @@ struct pass {
     struct associate_result *result;
     float *vectors;   /* [TEXT_BATCH][dims], owned */
     int64_t began_ns; /* the open transaction; 0 = none is open */
+    size_t n_rows;    /* put in by it */
 };
 
 static int is_interrupted(const struct pass *p)
@@ -38,12 +40,14 @@ static enum status group_begin(struct pass *p, struct error *err)
     enum status s = store_begin(p->store, err);
     if (!s)
         p->began_ns = clock_mono_ns();
+    p->n_rows = 0;
     return s;
 }
 
 static enum status group_commit(struct pass *p, int now, struct error *err)
 {
-    if (!p->began_ns || (!now && clock_mono_ns() - p->began_ns < COMMIT_NS))
+    if (!p->began_ns ||
+        (!now && p->n_rows < COMMIT_ROWS && clock_mono_ns() - p->began_ns < COMMIT_NS))
         return OK;
     p->began_ns = 0;
     return store_commit(p->store, err);
@@ -110,6 +114,7 @@ static enum status embed_some_texts(
     for (size_t i = 0; i < n && !s; i++)
         s = embeddings_put_text(
             p->store, &p->result->model, texts[i], p->vectors + i * dims, err);
+    p->n_rows += n;
     if (!s)
         s = group_commit(p, 0, err);
     p->result->n_texts += s ? 0 : n;
@@ -155,6 +160,7 @@ static enum status embed_batch(
     for (size_t i = 0; i < batch->n && !s; i++)
         s = embeddings_put_frame(
             p->store, &p->result->model, batch->frame_ids[i], p->vectors + i * dims, err);
+    p->n_rows += batch->n;
     if (!s)
         s = group_commit(p, 0, err);
     p->result->n_images += s ? 0 : batch->n;

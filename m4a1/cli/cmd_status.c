@@ -16,6 +16,7 @@ struct standing {
     int64_t recipes, scenes, frames, sessions, imported, turns;
     int64_t ready, judgements, waiting, failed, blocked, open_attempts;
     int64_t answers, simulated, unscored, unjudgeable, splits;
+    int64_t associable; /* turns with an image, where no association is kept at all */
 };
 
 static enum status count(
@@ -55,6 +56,13 @@ static enum status read_standing(
             "SELECT count(*) FROM answer a JOIN score s USING (response_id)"
             " WHERE s.scorer = 'ratio' AND s.value IS NULL" },
         { &st->splits, "SELECT count(*) FROM split" },
+        { &st->associable,
+            "SELECT count(*) FROM turn t JOIN session s USING (session_id) WHERE NOT "
+            "EXISTS"
+            " (SELECT 1 FROM association) AND EXISTS (SELECT 1 FROM scene_frame f JOIN "
+            "view"
+            " v USING (view_id) WHERE f.scene_id = s.scene_id AND f.at_ms = s.at_ms AND"
+            " v.kind = 'image' AND f.frame_id IS NOT NULL)" },
     };
     enum status s = OK;
     for (size_t i = 0; i < COUNT_OF(counts) && !s; i++)
@@ -83,6 +91,10 @@ static struct advice next_step(const struct standing *st)
         return (struct advice) { "m4a1 collect %s", "calls are ready to be sent" };
     if (st->judgements || st->unscored)
         return (struct advice) { "m4a1 annotate %s", "answers have no score yet" };
+    if (!st->splits && st->associable)
+        return (struct advice) { "m4a1 associate %s --clip DIR",
+            "no turn has associations, so views earn nothing in the published reward; "
+            "m4a1 split goes on without" };
     if (!st->splits)
         return (struct advice) { "m4a1 split %s main", "no split is frozen" };
     return (struct advice) { "m4a1 train %s --as-published --split main",

@@ -61,7 +61,7 @@ check_output "it says what to install" 'apt-get install .*libcjson-dev$'
 
 rm "$bin/apt-get" "$bin/dpkg-query"
 check_status 1 "no Debian" setup build
-check_output "it says what to install" 'apt-get install .*gcc .*libsqlite3-dev .*libutf8proc-dev$'
+check_output "it says what to install" 'apt-get install .*gcc .*libsqlite3-dev .*libutf8proc-dev .*libpcre2-dev '
 
 # A library of one's own, which only pkg-config knows, counts.
 for tool in pkg-config gcc make; do

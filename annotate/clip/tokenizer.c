@@ -14,10 +14,12 @@
 #define END_TEXT "<|endoftext|>"
 
 /* simple_tokenizer.py, with a space where it has \s: no other white space is left in a
- * cleaned text, and PCRE2's \s has U+180E, which Python's has not. */
+ * cleaned text, and PCRE2's \s has U+180E, which Python's has not.  U+0345 is in no piece,
+ * as with Python's regex: its capital is a letter, so that, case ignored, neither the class
+ * of letters nor the last one takes it. */
 #define PATTERN                                                                          \
     "<\\|startoftext\\|>|<\\|endoftext\\|>|'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|"  \
-    "[^ \\p{L}\\p{N}]+"
+    "[^ \\p{L}\\p{N}\\x{345}]+"
 
 /* What cleaning can make of a text: NFC and lower case grow some characters threefold. */
 #define MAX_CLEAN_BYTES (4 * CLIP_MAX_TEXT_BYTES)

@@ -23,6 +23,7 @@ static double *numbers(size_t n)
 }
 
 /* The tensor of that name, whatever its shape. */
+PRINTF_LIKE(2, 3)
 static const float *tensor(const struct walk *w, const char *fmt, ...)
 {
     char name[160];
@@ -40,6 +41,7 @@ static const float *tensor(const struct walk *w, const char *fmt, ...)
     return out;
 }
 
+PRINTF_LIKE(5, 6)
 static void see(const struct walk *w, const double *data, size_t n_rows, size_t width,
     const char *fmt, ...)
 {

@@ -169,6 +169,8 @@ static enum status read_points(const struct dataset *data, int task, char **scen
 
 /* ---- correlation ---- */
 
+#define FISHER_EDGE 1e-12
+
 /* What Pearson's r needs, by scene, so that a resample costs a sum over scenes. */
 struct moments {
     double n, x, y, xx, xy, yy;
@@ -225,6 +227,12 @@ static size_t moments_by_scene(const struct points *points, struct moments *out)
     return n_scenes;
 }
 
+/* Fisher's transformation, finite where r is 1. */
+static double fisher(double r)
+{
+    return atanh(fmax(-1 + FISHER_EDGE, fmin(1 - FISHER_EDGE, r)));
+}
+
 static void resample(const struct moments *scenes, size_t n, struct rng *rng,
     double *scratch, struct correlation *out)
 {
@@ -235,12 +243,14 @@ static void resample(const struct moments *scenes, size_t n, struct rng *rng,
             add_moments(&sum, &scenes[rng_below(rng, n)]);
         double r = pearson(&sum);
         if (!isnan(r))
-            scratch[kept++] = r;
+            scratch[kept++] = fisher(r);
     }
     if (kept < ASSOCIATION_RESAMPLES / 2)
         return;
-    out->low = stats_quantile(scratch, kept, 0.025);
-    out->high = stats_quantile(scratch, kept, 0.975);
+    double reach = stats_deviation(scratch, kept) * sqrt((double)n / (double)(n - 1)) *
+                   stats_student_end(0.05, (double)(n - 1));
+    out->low = tanh(fisher(out->r) - reach);
+    out->high = tanh(fisher(out->r) + reach);
 }
 
 /* points are sorted by scene. */

@@ -31,9 +31,12 @@ struct association_gain {
                                   with two points or more: which view of this turn? */
 };
 
-/* task: an index, or -1 for all.  The intervals are percentiles over resampled scenes
- * (points of one scene share its frames, so they are no independent witnesses), drawn from
- * (seed, "association gain", task).  E_NOMEM. */
+/* task: an index, or -1 for all.  The intervals come from resampled scenes (points of one
+ * scene share its frames, so they are no independent witnesses), drawn from (seed,
+ * "association gain", task): Fisher's z plus and minus its deviation over the resamples times
+ * Student's t for one scene less.  On points without any relation, 5 to 40 scenes of 6 each,
+ * such intervals held 0 in 92 to 97 of 100 cases; plain percentiles did so in 82 of 100 with
+ * 5 scenes.  E_NOMEM. */
 MUST_CHECK enum status association_gain(const struct dataset *data, int task,
     uint64_t seed, struct association_gain *out, struct error *err);
 

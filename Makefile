@@ -195,7 +195,7 @@ $(OBJ)/%.o: %.c $(BUILD)/flags
 $(OBJ)/m4a1/cli/terminal.o $(OBJ)/m4a1/cli/terminal.tidy: private override CPPFLAGS += -D_GNU_SOURCE
 
 # A product and a sum in one instruction, where the processor has it.
-$(OBJ)/annotate/clip/kernels.o: private override CPPFLAGS += -ffp-contract=fast
+$(OBJ)/annotate/clip/tower_kernels.o: private override CPPFLAGS += -ffp-contract=fast
 
 $(BUILD)/libm4a1.a: $(LIB_SRC:%.c=$(OBJ)/%.o)
 $(BUILD)/libsupport.a: $(SUPPORT_SRC:%.c=$(OBJ)/%.o)

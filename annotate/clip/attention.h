@@ -5,7 +5,7 @@
 #define ANNOTATE_CLIP_ATTENTION_H
 
 #include <stddef.h>
-#include "annotate/clip/kernels.h"
+#include "annotate/clip/tower_kernels.h"
 
 struct attention_shape {
     size_t n_heads, head_width;

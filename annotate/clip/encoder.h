@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include "annotate/clip/attention.h"
 #include "annotate/clip/checkpoint.h"
-#include "annotate/clip/kernels.h"
+#include "annotate/clip/tower_kernels.h"
 #include "annotate/clip/linear.h"
 #include "annotate/clip/probe.h"
 #include "annotate/clip/team.h"

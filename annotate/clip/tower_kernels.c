@@ -1,9 +1,9 @@
-/* kernels.c - one text of every loop, compiled for several processors.
+/* tower_kernels.c - one text of every loop, compiled for several processors.
  *
  * The bodies are inlined into functions that differ in their target attribute only.
  * Vectors are passed by pointer, because the way to pass them by value depends on the
  * target.  The Makefile lets a product and a sum be fused in this file. */
-#include "annotate/clip/kernels.h"
+#include "annotate/clip/tower_kernels.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,11 +1,11 @@
-/* kernels.h - the loops of a tower that are not products with weights, for the processor at
+/* tower_kernels.h - the loops of a tower that are not products with weights, for the processor at
  * hand: layer normalisation, softmax, the small products inside attention, rounding to
  * bfloat16.
  *
  * Written once with the vector extension that gcc and clang share, and compiled for AVX-512,
  * for AVX2 and for the processors that the program is built for (kernels.c).  No state. */
-#ifndef ANNOTATE_CLIP_KERNELS_H
-#define ANNOTATE_CLIP_KERNELS_H
+#ifndef ANNOTATE_CLIP_TOWER_KERNELS_H
+#define ANNOTATE_CLIP_TOWER_KERNELS_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -3,7 +3,7 @@
  * bfloat16.
  *
  * Written once with the vector extension that gcc and clang share, and compiled for AVX-512,
- * for AVX2 and for the processors that the program is built for (kernels.c).  No state. */
+ * for AVX2 and for the processors that the program is built for (tower_kernels.c).  No state. */
 #ifndef ANNOTATE_CLIP_TOWER_KERNELS_H
 #define ANNOTATE_CLIP_TOWER_KERNELS_H
 

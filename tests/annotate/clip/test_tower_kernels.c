@@ -1,4 +1,4 @@
-/* test_kernels.c - every compiled form of the kernels, attention, and the team, against plain
+/* test_tower_kernels.c - every compiled form of the kernels, attention, and the team, against plain
  * loops. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +13,7 @@
 
 #include "annotate/clip/attention.h"
 #include "annotate/clip/half.h"
-#include "annotate/clip/kernels.h"
+#include "annotate/clip/tower_kernels.h"
 #include "annotate/clip/team.h"
 #include "m4a1/base/random.h"
 
@@ -130,7 +130,7 @@ static void check_softmax(const struct kernels *k)
                 sum += exp(0.125 * (before[i] - top));
             for (size_t i = 0; i < padded; i++)
                 assert_float_equal(x[i],
-                    i < n ? (float)(exp(0.125 * (before[i] - top)) / sum) : 0.0f, 3e-7);
+                    i < n ? (float)(exp(0.125 * ((double)before[i] - top)) / sum) : 0.0f, 3e-7);
             free(x);
             free(before);
         }

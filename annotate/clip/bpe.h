@@ -9,8 +9,8 @@
 #include <stdint.h>
 #include "m4a1/base/error.h"
 
-/* One merge: left and right, side by side, become merged.  Its place in the list is its
- * rank; the least rank goes first. */
+/* One merge: left and right, side by side, become merged, which is neither of them.  Its
+ * place in the list is its rank; the least rank goes first. */
 struct bpe_merge {
     int32_t left, right, merged;
     uint32_t rank; /* filled by bpe_new() */

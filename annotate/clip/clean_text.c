@@ -133,11 +133,14 @@ static enum status fix_once(
         swap(a, b);
     }
     fix_characters(a, b);
-    remove_controls(b, a);
+    enum status s = buffer_status(b, "a text", err);
+    if (s)
+        return s;
+    remove_controls(b, a); // gets no longer
     buffer_clear(b);
-    enum status s = unicode_nfc(buffer_str(a), a->len, b, err);
+    s = unicode_nfc(buffer_str(a), a->len, b, err);
     swap(a, b);
-    return s ? s : buffer_status(a, "a text", err);
+    return s;
 }
 
 /* Texts that a stage works on; text is the result. */
@@ -150,14 +153,17 @@ static enum status fix_segment(
 {
     buffer_clear(&w->text);
     buffer_add(&w->text, s, len);
-    for (int pass = 0; pass < CLEAN_TEXT_PASSES; pass++) {
+    enum status status = buffer_status(&w->text, "a text", err);
+    for (int pass = 0; pass < CLEAN_TEXT_PASSES && !status; pass++) {
         buffer_clear(&w->before);
         buffer_add(&w->before, w->text.data, w->text.len);
-        enum status status = fix_once(&w->text, &w->scratch, unescapes, err);
-        if (status || same(&w->text, &w->before))
-            return status;
+        status = buffer_status(&w->before, "a text", err);
+        if (!status)
+            status = fix_once(&w->text, &w->scratch, unescapes, err);
+        if (!status && same(&w->text, &w->before))
+            break;
     }
-    return OK;
+    return status;
 }
 
 /* What no step below changes: printable ASCII without a reference. */

@@ -130,7 +130,8 @@ static void check_softmax(const struct kernels *k)
                 sum += exp(0.125 * (before[i] - top));
             for (size_t i = 0; i < padded; i++)
                 assert_float_equal(x[i],
-                    i < n ? (float)(exp(0.125 * ((double)before[i] - top)) / sum) : 0.0f, 3e-7);
+                    i < n ? (float)(exp(0.125 * ((double)before[i] - top)) / sum) : 0.0f,
+                    3e-7);
             free(x);
             free(before);
         }

@@ -287,8 +287,9 @@ static enum status find_mark(const struct reader *r, const char *text, int32_t *
                     : refuse_token(r, text, "is missing; expected a vocabulary of CLIP");
 }
 
-/* Takes r's merges. */
-static enum status build(struct reader *r, struct vocabulary *out)
+/* Takes r's merges, which stood in merges_file. */
+static enum status build(
+    struct reader *r, const char *merges_file, struct vocabulary *out)
 {
     int32_t inner[256], last[256];
     enum status s = find_mark(r, START_TOKEN, &out->start);
@@ -304,7 +305,7 @@ static enum status build(struct reader *r, struct vocabulary *out)
     r->merges = NULL;
     s = bpe_new(merges, r->n_merges, inner, last, r->n_ids, &out->bpe, r->err);
     if (s == E_DATA)
-        error_prefix(r->err, "%s: ", r->file);
+        error_prefix(r->err, "%s: ", merges_file);
     return s;
 }
 
@@ -324,9 +325,9 @@ static enum status read_two_files(struct reader *r, const char *vocab_path,
     r->file = merges_path;
     if (!s)
         s = read_merges_text(r, buffer_str(&text), text.len);
-    r->file = s ? merges_path : vocab_path;
+    r->file = vocab_path;
     if (!s)
-        s = build(r, out);
+        s = build(r, merges_path, out);
     buffer_release(&text);
     json_free(root);
     return s;
@@ -366,7 +367,7 @@ static enum status read_one_file(
     if (!s)
         s = read_merges_json(r, json_get(model, "merges"));
     if (!s)
-        s = build(r, out);
+        s = build(r, path, out);
     json_free(root);
     return s;
 }

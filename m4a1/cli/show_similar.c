@@ -115,7 +115,10 @@ static void print(struct cli *cli, const struct similar *found, const struct jso
         long long places = (long long)json_int(json_get(row, "places"), 1) - 1;
         snprintf(cosine, sizeof cosine, "%.4f", json_number(json_get(row, "cosine"), 0));
         snprintf(at, sizeof at, "%g", json_number(json_get(row, "at_s"), 0));
-        snprintf(more, sizeof more, places > 0 ? "%lld others" : "", places);
+        if (places > 0)
+            snprintf(more, sizeof more, "%lld others", places);
+        else
+            *more = '\0';
         table_row(t, cosine, json_text(json_get(row, "scene"), ""),
             json_text(json_get(row, "view"), ""), at, more);
     }

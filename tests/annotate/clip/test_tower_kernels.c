@@ -127,11 +127,11 @@ static void check_softmax(const struct kernels *k)
             for (size_t i = 0; i < n; i++)
                 top = before[i] > top ? before[i] : top;
             for (size_t i = 0; i < n; i++)
-                sum += exp(0.125 * (before[i] - top));
-            for (size_t i = 0; i < padded; i++)
-                assert_float_equal(x[i],
-                    i < n ? (float)(exp(0.125 * ((double)before[i] - top)) / sum) : 0.0f,
-                    3e-7);
+                sum += exp(0.125 * ((double)before[i] - top));
+            for (size_t i = 0; i < padded; i++) {
+                double share = i < n ? exp(0.125 * ((double)before[i] - top)) / sum : 0;
+                assert_float_equal(x[i], share, 3e-7);
+            }
             free(x);
             free(before);
         }

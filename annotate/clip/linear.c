@@ -7,6 +7,7 @@
 #include "annotate/clip/linear.h"
 
 #include <dnnl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,7 @@ extern void omp_set_num_threads(int n);
 
 struct linear_engine {
     dnnl_engine_t engine;
+    pthread_mutex_t lock; /* while a product is made; oneDNN shares what it compiles */
 };
 
 struct linear {
@@ -133,9 +135,10 @@ enum status linear_engine_new(int bf16, struct linear_engine **out, struct error
     struct linear_engine *e = calloc(1, sizeof *e);
     if (!e)
         return error_nomem(err, sizeof *e);
+    pthread_mutex_init(&e->lock, NULL);
     dnnl_status_t s = dnnl_engine_create(&e->engine, dnnl_cpu, 0);
     if (s != dnnl_success) {
-        free(e);
+        linear_engine_free(e);
         return failed(err, "an engine", s);
     }
     *out = e;
@@ -146,7 +149,9 @@ void linear_engine_free(struct linear_engine *e)
 {
     if (!e)
         return;
-    dnnl_engine_destroy(e->engine);
+    if (e->engine)
+        dnnl_engine_destroy(e->engine);
+    pthread_mutex_destroy(&e->lock);
     free(e);
 }
 
@@ -331,6 +336,7 @@ static enum status make_product(struct linear_lane *lane, const struct linear *l
     layout_rows(&y, n_rows, spec->n_out, spec->bf16_out ? dnnl_bf16 : dnnl_f32);
     struct product p = { .spec = *spec, .n_rows = n_rows, .with_bias = l->bias != NULL };
     dnnl_primitive_desc_t description = NULL;
+    pthread_mutex_lock(&lane->engine->lock);
     dnnl_status_t s =
         describe(engine, spec, n_rows, p.with_bias, &l->layout, &description);
     if (s == dnnl_success)
@@ -340,6 +346,7 @@ static enum status make_product(struct linear_lane *lane, const struct linear *l
     if (s == dnnl_success)
         s = dnnl_memory_create(&p.y, &y, engine, DNNL_MEMORY_NONE);
     dnnl_primitive_desc_destroy(description);
+    pthread_mutex_unlock(&lane->engine->lock);
     if (s != dnnl_success) {
         dnnl_primitive_destroy(p.primitive);
         dnnl_memory_destroy(p.x);

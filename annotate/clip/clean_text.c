@@ -109,6 +109,22 @@ static void remove_controls(const struct buffer *in, struct buffer *out)
     }
 }
 
+/* ASCII that none of the above changes. */
+static int is_plain(const char *s, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)s[i];
+        if (c >= 0x7F || (c < 0x20 && is_unwanted(c)))
+            return 0;
+    }
+    return 1;
+}
+
+static int has_references(const char *s, size_t len)
+{
+    return len && memchr(s, '&', len);
+}
+
 static int same(const struct buffer *a, const struct buffer *b)
 {
     return a->len == b->len && (!a->len || !memcmp(a->data, b->data, a->len));
@@ -125,13 +141,15 @@ static void swap(struct buffer *a, struct buffer *b)
 static enum status fix_once(
     struct buffer *a, struct buffer *b, int unescapes, struct error *err)
 {
-    if (unescapes && a->len && memchr(a->data, '&', a->len)) {
+    if (unescapes && has_references(a->data, a->len)) {
         buffer_clear(b);
         enum status s = html_unescape(a->data, a->len, HTML_WHOLE, b, err);
         if (s)
             return s;
         swap(a, b);
     }
+    if (is_plain(a->data, a->len))
+        return OK;
     fix_characters(a, b);
     enum status s = buffer_status(b, "a text", err);
     if (s)
@@ -166,18 +184,6 @@ static enum status fix_segment(
     return status;
 }
 
-/* What no step below changes: printable ASCII without a reference. */
-static int is_plain(const char *s, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)s[i];
-        if ((c < 0x20 && c != '\t' && c != '\n' && c != '\f' && c != '\r') || c >= 0x7F ||
-            c == '&')
-            return 0;
-    }
-    return 1;
-}
-
 /* fix_text(): line by line; from the first line with a "<" on, references are left to
  * html.unescape(). */
 static enum status fix_text(
@@ -188,7 +194,7 @@ static enum status fix_text(
         const char *line_end = memchr(s + i, '\n', len - i);
         size_t n = line_end ? (size_t)(line_end - s) + 1 - i : len - i;
         unescapes = unescapes && !memchr(s + i, '<', n);
-        if (is_plain(s + i, n)) {
+        if (is_plain(s + i, n) && !(unescapes && has_references(s + i, n))) {
             buffer_add(out, s + i, n);
         } else {
             enum status status = fix_segment(s + i, n, unescapes, w, err);
@@ -205,7 +211,7 @@ static enum status fix_text(
 
 static enum status unescape_twice(struct buffer *a, struct buffer *b, struct error *err)
 {
-    for (int i = 0; i < 2 && a->len && memchr(a->data, '&', a->len); i++) {
+    for (int i = 0; i < 2 && has_references(a->data, a->len); i++) {
         buffer_clear(b);
         enum status s = html_unescape(a->data, a->len, HTML_LENIENT, b, err);
         if (s)
@@ -268,7 +274,7 @@ enum status clean_text(
     const char *text, size_t len, struct buffer *out, struct error *err)
 {
     buffer_clear(out);
-    if (is_plain(text, len))
+    if (is_plain(text, len) && !has_references(text, len))
         return clean_plain(text, len, out, err);
     size_t valid = text_utf8_valid(text, len);
     if (valid < len)

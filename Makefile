@@ -218,7 +218,7 @@ $(BUILD)/tests/bench/%: $(OBJ)/tests/bench/%.o $(LIBS)
 	$(call say,LINK  $@)
 	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
 
-$(BUILD)/tests/fuzz/%: $(OBJ)/tests/fuzz/%.o $(BUILD)/libm4a1.a
+$(BUILD)/tests/fuzz/%: $(OBJ)/tests/fuzz/%.o $(LIBS)
 	@mkdir -p $(@D)
 	$(call say,LINK  $@)
 	$(Q)$(CC) $(CFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS_ALL)

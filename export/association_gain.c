@@ -51,7 +51,7 @@ static enum status read_actions(
     const struct turn *turn, struct actions *actions, struct error *err)
 {
     size_t most = turn->n_fan_out + 1;
-    if (actions->size < most) {
+    if (!actions->list || actions->size < most) {
         struct action *grown = realloc(actions->list, most * sizeof *grown);
         if (!grown)
             return error_nomem(err, most * sizeof *grown);

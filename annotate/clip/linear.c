@@ -292,7 +292,7 @@ enum status linear_new(struct linear_lane *lane, const struct linear_spec *spec,
             s = failed(err, "packed weights", packed);
     }
     float *at = l->bias;
-    for (size_t i = 0; s == OK && at && i < n_parts; i++) {
+    for (size_t i = 0; s == OK && at && i < n_parts && parts[i].bias; i++) {
         memcpy(at, parts[i].bias, parts[i].n_out * sizeof *at);
         at += parts[i].n_out;
     }

@@ -134,7 +134,7 @@ INLINE void exp_of(floats *x)
 INLINE void softmax(float *x, size_t n, float scale)
 {
     size_t end = kernels_padded(n);
-    floats top = *(const floats *)x, sum = { 0 };
+    floats top, sum = { 0 };
     for (size_t i = n; i < end; i++)
         x[i] = -1e30f;
     top = *(const floats *)x;
@@ -168,7 +168,7 @@ INLINE void to_bf16(const float *x, size_t n, uint16_t *y)
 {
     size_t i = 0;
     for (; i + STEP <= n; i += STEP) {
-        bits b = *(const bits *)(x + i);
+        bits b = (bits)(*(const floats *)(x + i));
         b = (b + 0x7fff + (b >> 16 & 1)) >> 16;
         *(shorts *)(y + i) = __builtin_convertvector(b, shorts);
     }
@@ -194,6 +194,7 @@ INLINE void transpose(
 
 /* --- the same for several processors --- */
 
+// NOLINTBEGIN(bugprone-macro-parentheses): attributes cannot stand in parentheses
 #define VARIANT(variant, attributes, rows, vectors)                                      \
     attributes static void layer_norm_##variant(const float *x, size_t n_rows,           \
         size_t width, const float *gain, const float *bias, float eps, float *y)         \
@@ -218,6 +219,7 @@ INLINE void transpose(
     {                                                                                    \
         transpose(x, ldx, n_rows, n_columns, y);                                         \
     }
+// NOLINTEND(bugprone-macro-parentheses)
 
 #define ENTRY(variant)                                                                   \
     {                                                                                    \

@@ -197,6 +197,9 @@ $(OBJ)/m4a1/cli/terminal.o $(OBJ)/m4a1/cli/terminal.tidy: private override CPPFL
 # A product and a sum in one instruction, where the processor has it.
 $(OBJ)/annotate/clip/tower_kernels.o: private override CPPFLAGS += -ffp-contract=fast
 
+# Never here: training gives the same bits on every processor.
+$(OBJ)/m4a1/tmo/mlp_kernels.o: private override CPPFLAGS += -ffp-contract=off
+
 $(BUILD)/libm4a1.a: $(LIB_SRC:%.c=$(OBJ)/%.o)
 $(BUILD)/libsupport.a: $(SUPPORT_SRC:%.c=$(OBJ)/%.o)
 $(LIBS):

@@ -1,131 +1,151 @@
 /* a2c.c - rollouts of a few steps, one gradient step after each. */
 #include "m4a1/tmo/a2c.h"
 
-#include <math.h>
 #include <stdlib.h>
-#include <string.h>
+#include <math.h>
+#include "m4a1/tmo/advantage.h"
 #include "m4a1/tmo/rmsprop.h"
 
-#define REPORT_EVERY 500 /* steps */
-
-struct a2c_settings a2c_published(void)
-{
-    return (struct a2c_settings) {
-        .steps = 30000,
-        .n_rollout = 5,
-        .gamma = 0.99,
-        .gae_lambda = 1,
-        .value_weight = 0.5,
-        .max_gradient_norm = 0.5,
-        .learning_rate = 7e-4,
-        .rmsprop_alpha = 0.99,
-        .rmsprop_epsilon = 1e-5,
-    };
-}
-
-int64_t a2c_whole_steps(const struct a2c_settings *settings)
-{
-    int64_t n = (int64_t)settings->n_rollout;
-    return settings->steps + (n - settings->steps % n) % n;
-}
-
-/* All that a run needs beside the network; one allocation list, released together. */
+/* All that a run needs beside the network; released together.  Letters: N steps of a
+ * rollout, F features, A actions, P padded actions. */
 struct run {
-    const struct environment *env;
-    const struct a2c_settings *set;
-    struct actor_critic *ac;
+    const struct learner_settings *set;
+    struct network *net;
     struct rmsprop optimiser;
-    struct activations *steps; /* [n_rollout + 1] */
-    double *gradient;          /* [n_params] */
+    struct mlp_pass policy, value;      /* N + 1 rows */
+    float *x;                           /* [N + 1][F] */
+    float *p;                           /* [N][P] probabilities of the actions */
+    float *gradient;                    /* [n_params] */
+    double *features;                   /* [F] */
+    double *reward, *worth, *advantage; /* [N], [N + 1] by the value network, [N] */
+    size_t *chosen;                     /* [N] */
+    unsigned char *ended;               /* [N] */
     struct episode episode;
     struct rng actions, sessions, budgets;
-    size_t chosen[A2C_MAX_ROLLOUT];
-    double reward[A2C_MAX_ROLLOUT];
-    int ended[A2C_MAX_ROLLOUT];
+    const struct environment *env;
 };
 
-void a2c_advantages(const double *reward, const double *value, const int *ended, size_t n,
-    double gamma, double lambda, double *advantage)
+/* Put the observation into row t. */
+static void observe(struct run *run, size_t t)
 {
-    double next = 0;
-    for (size_t t = n; t-- > 0;) {
-        double goes_on = ended[t] ? 0 : 1;
-        double delta = reward[t] + gamma * goes_on * value[t + 1] - value[t];
-        next = delta + gamma * lambda * goes_on * next;
-        advantage[t] = next;
-    }
+    float *x = run->x + t * run->net->n_features;
+    episode_observe(&run->episode, run->features);
+    for (size_t i = 0; i < run->net->n_features; i++)
+        x[i] = (float)run->features[i];
 }
 
-static size_t draw_action(const double *probabilities, size_t n, struct rng *rng)
+static void ask_value(struct run *run, size_t t)
 {
-    double u = rng_uniform(rng), sum = 0;
-    for (size_t a = 0; a + 1 < n; a++) {
-        sum += probabilities[a];
-        if (u < sum)
-            return a;
-    }
-    return n - 1;
+    const struct network *net = run->net;
+    mlp_forward(&net->mlps[NETWORK_VALUE], net->params, run->x + t * net->n_features,
+        &run->value, t, 1);
+    run->worth[t] = (double)run->value.out[t * net->mlps[NETWORK_VALUE].n_wide];
 }
 
-/* Act n_rollout times with the network as it is; sessions that end are followed by the
- * next one at once. */
+/* Act N times with the network as it is; sessions that end are followed by the next one
+ * at once. */
 static void roll_out(struct run *run)
 {
-    size_t n = run->set->n_rollout;
+    const struct network *net = run->net;
+    const struct mlp *policy = &net->mlps[NETWORK_POLICY];
+    size_t n = (size_t)run->set->n_rollout;
     for (size_t t = 0; t < n; t++) {
-        struct activations *act = &run->steps[t];
+        float *p = run->p + t * policy->n_wide;
         struct outcome outcome;
-        episode_observe(&run->episode, act->features);
-        actor_critic_forward(run->ac, act);
-        run->chosen[t] =
-            draw_action(act->probabilities, run->ac->n_actions, &run->actions);
+        observe(run, t);
+        mlp_forward(
+            policy, net->params, run->x + t * net->n_features, &run->policy, t, 1);
+        mlp_softmax(run->policy.out + t * policy->n_wide, NULL, net->n_actions, p);
+        ask_value(run, t);
+        run->chosen[t] = draw_action(p, net->n_actions, &run->actions);
         episode_step(&run->episode, run->chosen[t], &outcome);
         run->reward[t] = outcome.reward;
-        run->ended[t] = run->episode.done;
+        run->ended[t] = run->episode.done != 0;
         if (run->episode.done)
             episode_draw(&run->episode, run->env, &run->sessions, &run->budgets);
     }
-    episode_observe(&run->episode, run->steps[n].features);
-    actor_critic_forward(run->ac, &run->steps[n]);
+    run->worth[n] = 0; // nobody reads it where the last step ended its session
+    if (!run->ended[n - 1]) {
+        observe(run, n);
+        ask_value(run, n);
+    }
 }
 
-/* One step on mean(-advantage * log p) + value_weight * mean((return - value)^2).  The
- * network has not changed since the rollout, so its activations are still those. */
+/* d [A] = the derivatives of scale * -log p(action) by the logits. */
+static void policy_loss(float *d, const float *p, size_t n, size_t action, double scale)
+{
+    for (size_t a = 0; a < n; a++)
+        d[a] = (float)scale * p[a];
+    d[action] -= (float)scale;
+}
+
+/* d [A] += the derivatives of -weight * entropy: weight * p (log p + entropy). */
+static void entropy_loss(float *d, const float *p, size_t n, double weight)
+{
+    double entropy = 0;
+    for (size_t a = 0; a < n; a++)
+        entropy -= p[a] > 0 ? (double)p[a] * log((double)p[a]) : 0;
+    for (size_t a = 0; a < n; a++)
+        if (p[a] > 0)
+            d[a] += (float)(weight * (double)p[a] * (log((double)p[a]) + entropy));
+}
+
+/* One step on mean(-advantage * log p) + value_weight * mean((return - value)^2) -
+ * entropy_weight * mean(entropy).  The network has not changed since the rollout, so its
+ * passes are still those. */
 static void update(struct run *run)
 {
-    const struct a2c_settings *set = run->set;
-    size_t n = set->n_rollout;
-    double value[A2C_MAX_ROLLOUT + 1], advantage[A2C_MAX_ROLLOUT];
-    for (size_t t = 0; t <= n; t++)
-        value[t] = run->steps[t].value;
-    a2c_advantages(
-        run->reward, value, run->ended, n, set->gamma, set->gae_lambda, advantage);
-
-    struct batch_step batch[A2C_MAX_ROLLOUT];
-    for (size_t t = 0; t < n; t++)
+    const struct learner_settings *set = run->set;
+    struct network *net = run->net;
+    const struct mlp *policy = &net->mlps[NETWORK_POLICY],
+                     *value = &net->mlps[NETWORK_VALUE];
+    size_t n = (size_t)set->n_rollout;
+    double share = 1 / (double)n;
+    advantages(run->reward, run->worth, run->ended, n, set->gamma, set->gae_lambda,
+        run->advantage);
+    for (size_t t = 0; t < n; t++) {
+        const float *p = run->p + t * policy->n_wide;
+        float *d = run->policy.d_out + t * policy->n_wide;
+        policy_loss(d, p, net->n_actions, run->chosen[t], share * run->advantage[t]);
+        if (set->entropy_weight > 0)
+            entropy_loss(d, p, net->n_actions, share * set->entropy_weight);
         // The return is advantage + value, so return - value is the advantage itself.
-        batch[t] = (struct batch_step) { &run->steps[t], run->chosen[t],
-            advantage[t] / (double)n, -2 * set->value_weight * advantage[t] / (double)n };
-    actor_critic_backward(run->ac, batch, n, run->gradient);
-    gradient_clip(run->gradient, run->ac->n_params, set->max_gradient_norm);
-    rmsprop_step(&run->optimiser, run->gradient, run->ac->params);
+        run->value.d_out[t * value->n_wide] =
+            (float)(-2 * set->value_weight * share * run->advantage[t]);
+    }
+    mlp_backward(policy, net->params, run->x, &run->policy, n, run->gradient);
+    mlp_backward(value, net->params, run->x, &run->value, n, run->gradient);
+    float scale =
+        gradient_scale(run->gradient, net->n_params, set->max_gradient_norm, NULL);
+    rmsprop_step(&run->optimiser, run->gradient, scale, net->params);
 }
 
 static enum status run_init(struct run *run, const struct environment *env,
-    const struct a2c_settings *set, uint64_t seed, struct actor_critic *ac,
+    const struct learner_settings *set, uint64_t seed, struct network *net,
     struct error *err)
 {
-    run->env = env;
+    size_t n = (size_t)set->n_rollout;
     run->set = set;
-    run->ac = ac;
-    run->steps = calloc(set->n_rollout + 1, sizeof *run->steps);
-    run->gradient = calloc(ac->n_params, sizeof *run->gradient);
-    if (!run->steps || !run->gradient)
-        return error_nomem(err, ac->n_params * sizeof *run->gradient);
-    enum status s = rmsprop_init(&run->optimiser, ac->n_params, set->learning_rate,
-        set->rmsprop_alpha, set->rmsprop_epsilon, err);
-    for (size_t t = 0; !s && t <= set->n_rollout; t++)
-        s = activations_init(&run->steps[t], ac, err);
+    run->net = net;
+    run->env = env;
+    run->x = floats_new((n + 1) * net->n_features);
+    run->p = floats_new(n * net->mlps[NETWORK_POLICY].n_wide);
+    run->gradient = floats_new(net->n_params);
+    run->features = calloc(net->n_features, sizeof *run->features);
+    run->reward = calloc(3 * n + 1, sizeof *run->reward);
+    run->chosen = calloc(n, sizeof *run->chosen);
+    run->ended = calloc(n, sizeof *run->ended);
+    if (!run->x || !run->p || !run->gradient || !run->features || !run->reward ||
+        !run->chosen || !run->ended)
+        return error_nomem(err, (n + 1) * net->n_features * sizeof *run->x);
+    run->worth = run->reward + n;
+    run->advantage = run->worth + n + 1;
+    enum status s = mlp_pass_init(&run->policy, &net->mlps[NETWORK_POLICY], n + 1, err);
+    if (!s)
+        s = mlp_pass_init(&run->value, &net->mlps[NETWORK_VALUE], n + 1, err);
+    if (!s)
+        s = rmsprop_init(&run->optimiser, net->n_params, set->learning_rate,
+            set->rmsprop_alpha, set->rmsprop_epsilon, err);
     if (s)
         return s;
 
@@ -134,77 +154,44 @@ static enum status run_init(struct run *run, const struct environment *env,
     rng_init(&run->actions, seed, "a2c/actions", 0);
     rng_init(&run->sessions, seed, "a2c/sessions", 0);
     rng_init(&run->budgets, seed, "a2c/budgets", 0);
-    s = actor_critic_draw(ac, &init, err);
-    if (!s)
-        episode_draw(&run->episode, env, &run->sessions, &run->budgets);
-    return s;
+    episode_draw(&run->episode, env, &run->sessions, &run->budgets);
+    return network_draw(net, &init, err);
 }
 
 static void run_release(struct run *run)
 {
-    for (size_t t = 0; run->steps && t <= run->set->n_rollout; t++)
-        activations_release(&run->steps[t]);
-    free(run->steps);
+    free(run->x);
+    free(run->p);
     free(run->gradient);
+    free(run->features);
+    free(run->reward);
+    free(run->chosen);
+    free(run->ended);
+    mlp_pass_release(&run->policy);
+    mlp_pass_release(&run->value);
     rmsprop_release(&run->optimiser);
 }
 
-static enum status learn(
-    struct run *run, a2c_report *report, void *arg, struct error *err)
+enum status a2c_train(const struct environment *env,
+    const struct learner_settings *settings, uint64_t seed, learner_report *report,
+    void *arg, struct network *out, struct error *err)
 {
-    int64_t done = 0, reported = 0, n = (int64_t)run->set->n_rollout;
-    while (done < run->set->steps) {
-        roll_out(run);
-        update(run);
-        done += n;
-        if (report && (done - reported >= REPORT_EVERY || done >= run->set->steps)) {
-            if (report(arg, done - reported))
-                return error_set(err, E_INTERRUPTED,
-                    "training stopped after %lld of %lld steps; nothing of it is kept",
-                    (long long)done, (long long)run->set->steps);
-            reported = done;
-        }
-    }
-    return OK;
-}
-
-/* A network that diverged must not be kept as if it had learned. */
-static enum status check_params(const struct actor_critic *ac, struct error *err)
-{
-    for (size_t i = 0; i < ac->n_params; i++)
-        if (!isfinite(ac->params[i]))
-            return error_set(err, E_DATA,
-                "training diverged: parameter %zu is not finite; are the scores of the "
-                "data within reason?",
-                i);
-    return OK;
-}
-
-enum status a2c_train(const struct environment *env, const struct a2c_settings *settings,
-    uint64_t seed, a2c_report *report, void *arg, struct actor_critic *out,
-    struct error *err)
-{
-    memset(out, 0, sizeof *out);
-    if (settings->n_rollout < 1 || settings->n_rollout > A2C_MAX_ROLLOUT)
-        return error_set(err, E_ARG, "a rollout has 1 to %d steps, not %zu",
-            A2C_MAX_ROLLOUT, settings->n_rollout);
-    enum status s =
-        actor_critic_init(out, env->n_features, env->rec->space.n_actions, err);
-    if (s)
-        return s;
-    struct run *run = calloc(1, sizeof *run);
-    if (!run) {
-        actor_critic_release(out);
-        return error_nomem(err, sizeof *run);
-    }
-    s = run_init(run, env, settings, seed, out, err);
+    struct run run = { 0 };
+    struct learner_progress progress = { report, arg, learner_whole_steps(settings), 0,
+        0 };
+    enum status s = network_init(
+        out, NETWORK_ACTOR_CRITIC, env->n_features, env->rec->space.n_actions, err);
     if (!s)
-        s = learn(run, report, arg, err);
+        s = run_init(&run, env, settings, seed, out, err);
+    while (!s && progress.n_done < progress.n_all) {
+        roll_out(&run);
+        update(&run);
+        s = learner_advance(&progress, settings->n_rollout, err);
+    }
     if (!s)
-        s = check_params(out, err);
-    run_release(run);
-    free(run);
+        s = network_check(out, err);
+    run_release(&run);
     if (s)
-        actor_critic_release(out);
+        network_release(out);
     return s;
 }

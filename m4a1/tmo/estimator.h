@@ -40,14 +40,15 @@ extern const char *const folds_by_names[N_FOLDS_BY]; /* "session", "prompt", "sc
 
 struct estimator_settings {
     enum estimator_kind kind;
-    size_t k;                /* neighbours of published and metric, 1 .. KNN_MAX_K */
+    size_t k;                /* neighbours of the k-NNs, 1 .. KNN_MAX_K; 0: of the kind,
+                                5 of published, every row of metric */
     double alpha;            /* of ridge, > 0 */
     enum folds_by choose_by; /* folds that auto chooses by */
     size_t n_folds;          /* of auto, and of what metric learns by; 2 .. */
     uint64_t seed;           /* draws these folds */
 };
 
-/* kind published, k 5, alpha 1, folds by session, 10 of them, seed 0. */
+/* kind published, k 0 (its own), alpha 1, folds by session, 10 of them, seed 0. */
 struct estimator_settings estimator_defaults(void);
 
 /* Kind or folds of a name; E_ARG lists the names there are. */
@@ -60,7 +61,7 @@ MUST_CHECK enum status folds_by_of(
 struct estimator_query {
     const int16_t *states; /* [O] the observation without budgets */
     size_t task;
-    size_t prompt;    /* index into rec->prompt_texts; SIZE_MAX: one that is not there */
+    size_t prompt;    /* into rec->prompt_texts; SIZE_MAX: one that is not there */
     uint32_t context; /* views that the dialogue holds before this turn */
 };
 
@@ -103,8 +104,8 @@ MUST_CHECK enum status estimator_explain(const struct estimator *est,
     const struct estimator_query *query, size_t action, struct knn_neighbours *out,
     struct error *err);
 
-/* What estimates: never auto. */
-enum estimator_kind estimator_fitted_kind(const struct estimator *est);
+/* What estimates: kind is never auto, k is that of published. */
+const struct estimator_settings *estimator_fitted(const struct estimator *est);
 const char *estimator_name(const struct estimator *est);
 size_t estimator_n_rows(const struct estimator *est);
 size_t estimator_n_distinct(const struct estimator *est); /* rows that differ to it */

@@ -241,6 +241,14 @@ double knn_estimate(const struct knn *knn, const int16_t *q)
     return above / below;
 }
 
+double knn_nearest(const struct knn *knn, const int16_t *q, size_t *n_exact)
+{
+    struct shell shells[KNN_MAX_K];
+    find_shells(knn, q, shells);
+    *n_exact = shells[0].d2 ? 0 : shells[0].count;
+    return sqrt((double)shells[0].d2);
+}
+
 static int by_distance(const void *va, const void *vb)
 {
     const struct knn_neighbour *a = va, *b = vb;

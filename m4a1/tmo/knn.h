@@ -36,6 +36,9 @@ size_t knn_n_distinct(const struct knn *knn); /* rows with different features */
 /* The estimate at q[d], within +-500. */
 double knn_estimate(const struct knn *knn, const int16_t *q);
 
+/* The distance from q[d] to the nearest row, and how many rows have its very features. */
+double knn_nearest(const struct knn *knn, const int16_t *q, size_t *n_exact);
+
 /* One row that takes part in an estimate. */
 struct knn_neighbour {
     size_t row; /* as given to knn_build() */

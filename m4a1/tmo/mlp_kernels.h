@@ -44,7 +44,7 @@ struct mlp_kernels {
     void (*multiply)(const struct mlp_product *p);
 
     /* h [n][MLP_HIDDEN] = tanh(h + bias) or max(h + bias, 0).  The tanh is a rational
-     * approximation, at most 3e-7 off. */
+     * approximation, at most 5e-7 off. */
     void (*tanh_rows)(float *h, const float *bias, size_t n);
     void (*relu_rows)(float *h, const float *bias, size_t n);
     /* d [n] *= the activation's derivative where it gave h [n]; n padded. */

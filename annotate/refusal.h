@@ -12,4 +12,8 @@
  * substring (TMO's authors, tmo/data.py).  1 = it holds, 0 = it does not. */
 int refusal_published(const char *answer);
 
+/* The same words in any case, and with a typeset apostrophe (U+2019) as well as a straight
+ * one: what training takes unless it is as published. */
+int refusal_mended(const char *answer);
+
 #endif

@@ -74,8 +74,10 @@ void dataset_free(struct dataset *data)
     for (size_t i = 0; i < data->n_tasks; i++)
         free(data->tasks[i]);
     free(data->tasks);
-    for (size_t i = 0; i < data->n_llms; i++)
+    for (size_t i = 0; i < data->n_llms; i++) {
         free(data->llms[i].name);
+        free(data->llms[i].provider);
+    }
     free(data->llms);
     free(data->by_id);
     free(data->source);
@@ -122,7 +124,7 @@ int dataset_llm_index(struct dataset *data, const char *name, int cloud)
     if (!llms)
         return -1;
     data->llms = llms;
-    llms[data->n_llms] = (struct dataset_llm) { text_copy(name), cloud };
+    llms[data->n_llms] = (struct dataset_llm) { .name = text_copy(name), .cloud = cloud };
     return llms[data->n_llms].name ? (int)data->n_llms++ : -1;
 }
 
@@ -235,13 +237,14 @@ static enum status tidy_llms(struct dataset *data, struct error *err)
         if (!name)
             s = error_nomem(err, 6);
         else
-            llms[kept++] = (struct dataset_llm) { name, role };
+            llms[kept++] = (struct dataset_llm) { .name = name, .cloud = role };
     }
     data->n_llms = kept;
     qsort(llms, kept, sizeof *llms, compare_llms);
     for (size_t i = 0; i < n; i++) {
         if (!map[i]) {
             free(old[i].name);
+            free(old[i].provider);
             continue;
         }
         struct dataset_llm *at = bsearch(&old[i], llms, kept, sizeof *at, compare_llms);

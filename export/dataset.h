@@ -60,7 +60,8 @@ struct session {
 
 struct dataset_llm {
     char *name;
-    int cloud; /* 1 = its views and prompts leave the device */
+    int cloud;      /* 1 = its views and prompts leave the device */
+    char *provider; /* who runs it; NULL = the llm's name */
 };
 
 /* What dataset_read() took away. */

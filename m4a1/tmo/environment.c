@@ -1,4 +1,4 @@
-/* environment.c - rewards, budgets and observations of the published environment. */
+/* environment.c - settings, cost tables and the estimator that an environment is made of. */
 #include "m4a1/tmo/environment.h"
 
 #include <math.h>
@@ -8,73 +8,191 @@
 struct environment_settings environment_published(void)
 {
     return (struct environment_settings) {
-        .k = 5,
+        .as_published = 1,
+        .estimator = estimator_defaults(),
         .device = COSTS_DEVICE,
         .network = COSTS_NETWORK,
         .alpha = 1,
         .beta_association = 1.0 / 3,
         .beta_latency = 1.0 / 3,
         .beta_usage = 1.0 / 3,
-        .latency_budget_s = 30,
-        .usage_budget_usd = 0.05,
+        .constraints = { { CONSTRAINT_LATENCY, 30, 0 }, { CONSTRAINT_USAGE, 0.05, 0 } },
+        .n_constraints = 2,
+        .lambda = 1,
+        .dual_rate = 0.05,
     };
 }
 
-/* The features that the estimator compares: states, then the action's bits. */
-static void join_pair(
-    const struct space *space, const int16_t *states, size_t action, int16_t *pair)
+struct environment_settings environment_defaults(void)
 {
-    memcpy(pair, states, space->n_states * sizeof *pair);
-    space_action_bits(space, action, pair + space->n_states);
-}
-
-static size_t count_rows(const struct environment *env)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < env->n_train; i++) {
-        const struct recorded_session *session = &env->rec->sessions[env->train[i]];
-        for (size_t t = session->first; t < session->first + session->n_turns; t++)
-            n += isnan(env->rec->scores[t]) ? 0 : 1;
-    }
-    return n;
+    struct environment_settings set = environment_published();
+    set.as_published = 0;
+    set.transitions = TRANSITIONS_MODEL;
+    set.features = FEATURES_ONE_HOT;
+    return set;
 }
 
 static enum status fit(struct environment *env, struct error *err)
 {
+    size_t *rows, n;
+    int with_fan_out = !env->settings.as_published;
+    enum status s = estimator_rows_of(
+        env->rec, env->train, env->n_train, with_fan_out, &rows, &n, err);
+    if (!s)
+        s = estimator_fit(
+            &env->settings.estimator, env->rec, rows, n, &env->estimator, err);
+    free(rows);
+    return s;
+}
+
+/* ---- costs ---- */
+
+/* The least and the most of what some action can cost. */
+static void range_of(
+    const struct environment *env, const double *x, double *least, double *most)
+{
+    const struct space *space = &env->rec->space;
+    *least = INFINITY;
+    *most = 0;
+    for (size_t llm = 0; llm < space->n_llms; llm++)
+        for (size_t n = 0; n <= space_count(space->accepts[llm]); n++) {
+            double one = x[llm * (space->n_views + 1) + n];
+            *least = one < *least ? one : *least;
+            *most = one > *most ? one : *most;
+        }
+}
+
+static void normalise(const struct environment *env, const double *x, double *share)
+{
+    double least, most;
+    range_of(env, x, &least, &most);
+    for (size_t i = 0; i < env->rec->space.n_llms * (env->rec->space.n_views + 1); i++)
+        share[i] = most > least ? (x[i] - least) / (most - least) : 0;
+}
+
+/* True where showing an llm more views never costs it less. */
+static int costs_rise(const struct environment *env)
+{
+    const struct space *space = &env->rec->space;
+    for (size_t llm = 0; llm < space->n_llms; llm++)
+        for (size_t n = 1; n <= space_count(space->accepts[llm]); n++) {
+            size_t at = llm * (space->n_views + 1) + n;
+            if (env->latency_reserve_s[at] < env->latency_reserve_s[at - 1] ||
+                env->usage_reserve_usd[at] < env->usage_reserve_usd[at - 1])
+                return 0;
+        }
+    return 1;
+}
+
+/* True where every llm can be asked without a view. */
+static int all_ask_plainly(const struct space *space)
+{
+    for (size_t llm = 0; llm < space->n_llms; llm++)
+        if (space->accepts[llm] && space_find(space, llm, 0) == SIZE_MAX)
+            return 0;
+    return 1;
+}
+
+/* The actions that a session can be ended with at the least cost: those without a view,
+ * where views only add to costs; else all, cheap ones first. */
+static enum status list_completing(struct environment *env, struct error *err)
+{
+    const struct space *space = &env->rec->space;
+    const struct environment_settings *set = &env->settings;
+    int only_plain = costs_rise(env) && all_ask_plainly(space);
+    env->completing = calloc(env->n_actions, sizeof *env->completing);
+    if (!env->completing)
+        return error_nomem(err, env->n_actions * sizeof *env->completing);
+    for (size_t n = 0; n <= (only_plain ? 0 : space->n_views); n++)
+        for (size_t a = 0; a < env->n_actions; a++)
+            if (space_n_uploaded(space, a) == n)
+                env->completing[env->n_completing++] = a;
+    env->completing_in_order = only_plain;
+    for (size_t i = 0; i < set->n_constraints; i++)
+        env->completing_in_order &= set->constraints[i].horizon == 0;
+    return OK;
+}
+
+static enum status price(struct environment *env, struct error *err)
+{
     const struct recorded *rec = env->rec;
     const struct space *space = &rec->space;
-    size_t n = count_rows(env), d = space->n_states + space->n_views + 1;
-    if (n < env->settings.k)
-        return error_set(err, E_DATA,
-            "the %zu training sessions have %zu scored turns of the chosen llms, fewer "
-            "than k = %zu; annotate the data first, or take a smaller --k",
-            env->n_train, n, env->settings.k);
+    size_t width = space->n_views + 1, n = space->n_llms * width;
+    enum status s = costs_build(
+        env->settings.device, env->settings.network, space->n_views, &env->costs, err);
+    if (s)
+        return s;
+    double *tables = calloc(6 * n, sizeof *tables);
+    if (!tables)
+        return error_nomem(err, 6 * n * sizeof *tables);
+    env->latency_s = tables;
+    env->usage_usd = tables + n;
+    env->latency_share = tables + 2 * n;
+    env->usage_share = tables + 3 * n;
+    env->latency_reserve_s = tables + 4 * n;
+    env->usage_reserve_usd = tables + 5 * n;
+    for (size_t i = 0; i < n; i++) {
+        size_t kind = space->cloud[i / width] ? 1 + i % width : 0;
+        env->latency_s[i] = env->latency_reserve_s[i] = env->costs.latency_s[kind];
+        env->usage_usd[i] = env->usage_reserve_usd[i] = env->costs.usage_usd[kind];
+    }
+    normalise(env, env->latency_s, env->latency_share);
+    normalise(env, env->usage_usd, env->usage_share);
+    range_of(env, env->latency_reserve_s, &env->cheapest[CONSTRAINT_LATENCY],
+        &env->dearest[CONSTRAINT_LATENCY]);
+    range_of(env, env->usage_reserve_usd, &env->cheapest[CONSTRAINT_USAGE],
+        &env->dearest[CONSTRAINT_USAGE]);
+    for (size_t v = 0; v < space->n_views; v++)
+        env->dearest[CONSTRAINT_PRIVACY] += rec->data->privacy[v];
+    return list_completing(env, err);
+}
 
-    int16_t *x = malloc((n ? n : 1) * d * sizeof *x);
-    double *y = malloc((n ? n : 1) * sizeof *y);
-    env->row_turns = malloc((n ? n : 1) * sizeof *env->row_turns);
-    enum status s = OK;
-    if (!x || !y || !env->row_turns) {
-        s = error_nomem(err, n * d * sizeof *x);
-        goto out;
-    }
-    size_t row = 0;
-    for (size_t i = 0; i < env->n_train; i++) {
-        const struct recorded_session *session = &rec->sessions[env->train[i]];
-        for (size_t t = session->first; t < session->first + session->n_turns; t++) {
-            if (isnan(rec->scores[t]))
-                continue;
-            join_pair(space, rec->observations + t * space->n_states,
-                (size_t)rec->actions[t], x + row * d);
-            y[row] = rec->scores[t];
-            env->row_turns[row++] = t;
-        }
-    }
-    s = knn_build(x, y, n, d, env->settings.k, &env->knn, err);
-out:
-    free(x);
-    free(y);
-    return s;
+double environment_scale(const struct environment *env, size_t i)
+{
+    const struct constraint *one = &env->settings.constraints[i];
+    double scale = one->budget > 0 ? one->budget : env->dearest[one->kind];
+    return scale > 0 ? scale : 1;
+}
+
+/* ---- building ---- */
+
+static enum status check(const struct recorded *rec,
+    const struct environment_settings *set, const size_t *train, size_t n_train,
+    struct error *err)
+{
+    if (set->as_published != rec->as_published)
+        return error_set(err, E_ARG,
+            "the data are encoded for the %s environment, and the other is asked for",
+            rec->as_published ? "published" : "default");
+    if (!n_train)
+        return error_set(err, E_ARG, "there are no training sessions to learn from");
+    for (size_t i = 0; i < n_train; i++)
+        if (!rec->sessions[train[i]].n_turns)
+            return error_set(err, E_DATA, "session %lld has no turns to train on",
+                (long long)rec->sessions[train[i]].id);
+    if (!isfinite(set->lambda) || set->lambda < 0 || !isfinite(set->dual_rate) ||
+        set->dual_rate < 0)
+        return error_set(err, E_ARG,
+            "lambda and dual_rate are numbers from 0, not %g and %g", set->lambda,
+            set->dual_rate);
+    return constraints_check(set->constraints, set->n_constraints, err);
+}
+
+static enum status count_features(struct environment *env, struct error *err)
+{
+    const struct space *space = &env->rec->space;
+    size_t n = space->n_states;
+    if (env->settings.features == FEATURES_ONE_HOT)
+        n = space->tau * (space->state_size - 1 + space->n_tasks);
+    if (env->settings.resource_aware)
+        n += env->settings.n_constraints;
+    if (n > SPACE_MAX_FEATURES)
+        return error_set(err, E_ARG,
+            "observations of %zu turns and %zu tasks have %zu features, and %d is the "
+            "most; take a smaller tau",
+            space->tau, space->n_tasks, n, SPACE_MAX_FEATURES);
+    env->n_features = n;
+    return OK;
 }
 
 enum status environment_new(const struct recorded *rec,
@@ -82,23 +200,17 @@ enum status environment_new(const struct recorded *rec,
     struct environment **out, struct error *err)
 {
     *out = NULL;
-    if (!n_train)
-        return error_set(err, E_ARG, "there are no training sessions to learn from");
-    for (size_t i = 0; i < n_train; i++)
-        if (!rec->sessions[train[i]].n_turns)
-            return error_set(err, E_DATA, "session %lld has no turns to train on",
-                (long long)rec->sessions[train[i]].id);
-
+    enum status s = check(rec, settings, train, n_train, err);
+    if (s)
+        return s;
     struct environment *env = calloc(1, sizeof *env);
     if (!env)
         return error_nomem(err, sizeof *env);
     env->rec = rec;
     env->settings = *settings;
-    env->n_features = rec->space.n_states + (settings->resource_aware ? 2 : 0);
-    enum status s = costs_build(
-        settings->device, settings->network, rec->space.n_views, &env->costs, err);
-    if (s)
-        goto fail;
+    if (!env->settings.longest)
+        env->settings.longest = rec->longest;
+    env->n_actions = rec->space.n_actions;
     env->train = malloc(n_train * sizeof *train);
     if (!env->train) {
         s = error_nomem(err, n_train * sizeof *train);
@@ -106,7 +218,11 @@ enum status environment_new(const struct recorded *rec,
     }
     memcpy(env->train, train, n_train * sizeof *train);
     env->n_train = n_train;
-    s = fit(env, err);
+    s = count_features(env, err);
+    if (!s)
+        s = price(env, err);
+    if (!s)
+        s = fit(env, err);
     if (s)
         goto fail;
     *out = env;
@@ -120,163 +236,44 @@ void environment_free(struct environment *env)
 {
     if (!env)
         return;
+    free(env->latency_s); // and the five tables behind it
     free(env->train);
-    free(env->row_turns);
-    knn_free(env->knn);
+    free(env->completing);
+    estimator_free(env->estimator);
     free(env->table);
     free(env);
-}
-
-static double estimate(
-    const struct environment *env, const int16_t *states, size_t action)
-{
-    int16_t pair[SPACE_MAX_PAIR];
-    join_pair(&env->rec->space, states, action, pair);
-    return knn_estimate(env->knn, pair);
 }
 
 enum status environment_tabulate(struct environment *env, struct error *err)
 {
     const struct recorded *rec = env->rec;
-    size_t n_actions = rec->space.n_actions;
-    double *table = calloc(rec->n_turns * n_actions, sizeof *table);
+    double *table = calloc(rec->n_turns * env->n_actions, sizeof *table);
     if (!table)
-        return error_nomem(err, rec->n_turns * n_actions * sizeof *table);
+        return error_nomem(err, rec->n_turns * env->n_actions * sizeof *table);
     for (size_t i = 0; i < env->n_train; i++) {
         const struct recorded_session *session = &rec->sessions[env->train[i]];
-        for (size_t t = session->first; t < session->first + session->n_turns; t++)
-            for (size_t a = 0; a < n_actions; a++)
-                table[t * n_actions + a] =
-                    estimate(env, rec->observations + t * rec->space.n_states, a);
+        for (size_t t = session->first; t < session->first + session->n_turns; t++) {
+            struct estimator_query query = estimator_query_of(rec, t);
+            estimator_values(env->estimator, &query, table + t * env->n_actions);
+        }
     }
     free(env->table);
     env->table = table;
     return OK;
 }
 
-/* Put the state of the current turn into ep->states. */
-static void arrive(struct episode *ep, long previous_action)
-{
-    const struct recorded *rec = ep->env->rec;
-    size_t t = ep->first + ep->turn;
-    if (ep->rules == RULES_TRAIN)
-        memcpy(ep->states, rec->observations + t * rec->space.n_states,
-            rec->space.n_states * sizeof *ep->states);
-    else
-        space_push(&rec->space, ep->states, previous_action, (size_t)rec->tasks[t]);
-}
-
-void episode_start(struct episode *ep, const struct environment *env,
-    enum environment_rules rules, size_t session, double latency_budget_s,
-    double usage_budget_usd)
-{
-    const struct recorded_session *from = &env->rec->sessions[session];
-    ep->env = env;
-    ep->rules = rules;
-    ep->first = from->first;
-    ep->n_turns = from->n_turns;
-    ep->turn = 0;
-    ep->done = from->n_turns == 0;
-    ep->remaining_latency_s = latency_budget_s;
-    ep->remaining_usage_usd = usage_budget_usd;
-    ep->total_latency_s = ep->total_usage_usd = 0;
-    space_clear(&env->rec->space, ep->states);
-    if (!ep->done)
-        arrive(ep, SPACE_ABSENT);
-}
-
-static double draw_budget(double least, double most, struct rng *rng)
-{
-    double sigma = (most - least) / 6;
-    double x = (least + most) / 2 + (sigma > 1e-8 ? sigma : 1e-8) * rng_normal(rng);
-    return x < least ? least : x > most ? most : x;
-}
-
-void episode_draw(struct episode *ep, const struct environment *env, struct rng *sessions,
-    struct rng *budgets)
-{
-    const struct costs *costs = &env->costs;
-    size_t session = env->train[rng_below(sessions, env->n_train)];
-    double latency_s = env->settings.latency_budget_s;
-    double usage_usd = env->settings.usage_budget_usd;
-    if (env->settings.resource_aware) {
-        double tau = (double)env->rec->space.tau;
-        size_t dear = costs->n_kinds - 1;
-        latency_s =
-            draw_budget(tau * costs->latency_s[0], tau * costs->latency_s[dear], budgets);
-        usage_usd =
-            draw_budget(tau * costs->usage_usd[0], tau * costs->usage_usd[dear], budgets);
-    }
-    episode_start(ep, env, RULES_TRAIN, session, latency_s, usage_usd);
-}
-
-void episode_observe(const struct episode *ep, double *features)
-{
-    size_t n = ep->env->rec->space.n_states;
-    for (size_t i = 0; i < n; i++)
-        features[i] = ep->done ? SPACE_ABSENT : ep->states[i];
-    if (!ep->env->settings.resource_aware)
-        return;
-    features[n] = ep->done ? SPACE_ABSENT : (double)(float)ep->remaining_latency_s;
-    features[n + 1] = ep->done ? SPACE_ABSENT : (double)(float)ep->remaining_usage_usd;
-}
-
-static double response(const struct episode *ep, size_t action)
-{
-    const struct environment *env = ep->env;
-    if (env->table && ep->rules == RULES_TRAIN)
-        return env->table[(ep->first + ep->turn) * env->rec->space.n_actions + action];
-    return estimate(env, ep->states, action);
-}
-
-void episode_step(struct episode *ep, size_t action, struct outcome *out)
-{
-    const struct environment *env = ep->env;
-    const struct environment_settings *set = &env->settings;
-    size_t kind = costs_kind(&env->rec->space, action);
-    out->response = response(ep, action);
-    out->association = recorded_association(
-        env->rec, ep->first + ep->turn, action, &out->association_normalised);
-    out->latency_s = env->costs.latency_s[kind];
-    out->usage_usd = env->costs.usage_usd[kind];
-    out->reward = set->alpha * out->response +
-                  set->beta_association * out->association_normalised -
-                  set->beta_latency * env->costs.latency_share[kind] -
-                  set->beta_usage * env->costs.usage_share[kind];
-
-    ep->total_latency_s += out->latency_s;
-    ep->total_usage_usd += out->usage_usd;
-    if (ep->rules == RULES_EVALUATE || set->resource_aware) {
-        ep->remaining_latency_s -= out->latency_s;
-        ep->remaining_usage_usd -= out->usage_usd;
-    }
-    if (ep->rules == RULES_TRAIN && set->resource_aware &&
-        (ep->remaining_latency_s < 0 || ep->remaining_usage_usd < 0))
-        out->reward = 0;
-
-    ep->turn++;
-    ep->done = ep->turn >= ep->n_turns;
-    if (!ep->done)
-        arrive(ep, (long)action);
-}
-
-static enum status explain(const struct environment *env, const int16_t *states,
-    size_t action, struct knn_neighbours *out, struct error *err)
-{
-    int16_t pair[SPACE_MAX_PAIR];
-    join_pair(&env->rec->space, states, action, pair);
-    return knn_explain(env->knn, pair, out, err);
-}
+/* ---- explaining ---- */
 
 enum status episode_explain(const struct episode *ep, size_t action,
     struct knn_neighbours *out, struct error *err)
 {
-    return explain(ep->env, ep->states, action, out, err);
+    struct estimator_query query = episode_query(ep);
+    return estimator_explain(ep->env->estimator, &query, action, out, err);
 }
 
 enum status environment_explain(const struct environment *env, size_t turn, size_t action,
     struct knn_neighbours *out, struct error *err)
 {
-    const int16_t *states = env->rec->observations + turn * env->rec->space.n_states;
-    return explain(env, states, action, out, err);
+    struct estimator_query query = estimator_query_of(env->rec, turn);
+    return estimator_explain(env->estimator, &query, action, out, err);
 }

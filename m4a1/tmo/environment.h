@@ -1,15 +1,20 @@
-/* environment.h - the published TMO environment: what a policy acts in.
+/* environment.h - rewards, costs, budgets and transitions of sessions; what learners,
+ * policies, planners and evaluations act in.
  *
- * Two sets of rules, as the authors run them.  Training walks recorded sessions: the
- * observation of a turn is the recorded one whatever the policy did before, and with
- * resource awareness a step that leaves a budget negative earns 0.  Evaluation builds
- * the observation from the policy's own actions, and never zeroes a reward.
- * Reward: S + A/3 - L/3 - U/3 (estimated response, normalised association, latency and
- * usage).  docs/tmo.md lists what is known to be wrong with this simulator.
+ * Two worlds, by settings->as_published.  The published one is that of TMO's authors
+ * (their second version), to 1e-9 but for ties; docs/tmo.md lists what is known to be
+ * wrong with it.  The default corrects these faults: transitions follow the actor's own
+ * actions, views accumulate, constraints are a list, budgets of training are those of
+ * evaluation, budget features are shares, totals run over the whole session.
  *
- * Since recorded observations and actions are finite, the estimates of training can be
- * tabulated once (environment_tabulate); without the table each step asks the
- * estimator, which gives the same numbers and is what tests compare with. */
+ * Reward of a turn: alpha * S + beta_association * A - beta_latency * L - beta_usage * U
+ * (estimated response; association of the shown views, latency and usage, the last three
+ * min-max normalised).  An environment is read-only once built: any number of threads may
+ * act in it.  Letters: A actions, F features of an observation, O numbers of its states.
+ *
+ * Since recorded observations and actions are finite, their estimates can be tabulated
+ * once (environment_tabulate); other states can be remembered per thread (response_cache).
+ * Both give the same numbers as asking the estimator, which tests compare with. */
 #ifndef M4A1_TMO_ENVIRONMENT_H
 #define M4A1_TMO_ENVIRONMENT_H
 
@@ -17,36 +22,70 @@
 #include <stdint.h>
 #include "m4a1/base/error.h"
 #include "m4a1/base/random.h"
+#include "m4a1/tmo/constraints.h"
 #include "m4a1/tmo/costs.h"
-#include "m4a1/tmo/knn.h"
+#include "m4a1/tmo/estimator.h"
 #include "m4a1/tmo/recorded.h"
 
-struct environment_settings {
-    size_t k;                     /* neighbours of the estimator */
-    int resource_aware;           /* observations end in the two remaining budgets */
-    const char *device, *network; /* names; not owned */
-    double alpha, beta_association, beta_latency, beta_usage;
-    double latency_budget_s, usage_budget_usd; /* of an evaluated session */
+enum environment_transitions {
+    TRANSITIONS_RECORDED, /* training sees recorded observations whatever was done */
+    TRANSITIONS_MODEL,    /* training sees what the learner's own actions lead to */
 };
 
-/* k 5, not resource-aware, Jetson TX2, Wired, weights 1 and 1/3, 30 s and 0.05 USD. */
+enum environment_features {
+    FEATURES_PUBLISHED, /* the states' integers as they are */
+    FEATURES_ONE_HOT,   /* each state's task one-hot; all zero for missing states */
+};
+
+struct environment_settings {
+    int as_published; /* must be that of rec */
+    enum environment_transitions transitions;
+    enum environment_features features;
+    int resource_aware; /* observations end in what remains of each budget */
+    struct estimator_settings estimator;
+    const char *device, *network; /* names; not owned */
+    double alpha, beta_association, beta_latency, beta_usage;
+    struct constraint constraints[CONSTRAINTS_MAX];
+    size_t n_constraints;
+    enum constraint_handling handling;
+    double lambda;    /* of HANDLING_PENALTY; where the multipliers begin */
+    double dual_rate; /* step of the dual ascent, a session */
+    size_t longest;   /* turns that a shield reserves for; 0 = the data's longest */
+};
+
+/* The published world: k 5, not resource-aware, Jetson TX2, Wired, weights 1 and 1/3,
+ * budgets of 30 s and 0.05 USD a session. */
 struct environment_settings environment_published(void);
+/* The corrected one: the same weights, costs and budgets; transitions in the model,
+ * one-hot tasks. */
+struct environment_settings environment_defaults(void);
 
 struct environment {
     const struct recorded *rec; /* the caller's, which outlives this */
     struct environment_settings settings;
     struct costs costs;
+    size_t n_actions, n_features; /* A, F */
+    /* What an answer costs by llm of the space and number of shown views, [M][X + 1];
+     * shares are min-max normalised over what actions can cost; owned. */
+    double *latency_s, *usage_usd, *latency_share, *usage_share;
+    /* What the shield sets aside for an answer, as above: a quantile of measured costs, the
+     * cost itself where it is fixed; owned. */
+    double *latency_reserve_s, *usage_reserve_usd;
+    /* The least and the most that one turn can use, by these. */
+    double cheapest[N_CONSTRAINT_KINDS], dearest[N_CONSTRAINT_KINDS];
+    /* Actions that a session can be completed with at the least cost (shield.h); in_order:
+     * the order they are taken in changes no sum; owned. */
+    size_t *completing, n_completing;
+    int completing_in_order;
     size_t *train; /* [n_train] indices of the sessions that training walks; owned */
     size_t n_train;
-    size_t n_features; /* F */
-    size_t *row_turns; /* the turn of each row of the estimator; owned */
-    struct knn *knn;   /* owned */
-    double *table;     /* [n_turns][A] estimates of training turns; NULL = none; owned */
+    struct estimator *estimator; /* owned */
+    double *table; /* [n_turns][A] estimates of training turns; NULL = none; owned */
 };
 
-/* An environment whose estimator knows the recorded turns of the n_train sessions
- * (indices into rec; copied).  E_ARG for settings out of range, E_DATA where these
- * sessions have fewer scored turns than k. */
+/* An environment whose estimator knows the rows of the n_train sessions (indices into
+ * rec; copied).  E_ARG for settings out of range, E_DATA where these sessions have fewer
+ * scored turns than k. */
 MUST_CHECK enum status environment_new(const struct recorded *rec,
     const struct environment_settings *settings, const size_t *train, size_t n_train,
     struct environment **out, struct error *err);
@@ -55,52 +94,83 @@ void environment_free(struct environment *env); /* NULL is fine */
 /* Fill the table of estimates for training. */
 MUST_CHECK enum status environment_tabulate(struct environment *env, struct error *err);
 
-enum environment_rules { RULES_TRAIN, RULES_EVALUATE };
+/* The unit that makes uses of constraint i comparable: its budget, or where that is 0 the
+ * most that one turn can use. */
+double environment_scale(const struct environment *env, size_t i);
 
-/* One walk through a session. */
+/* Estimates of states that were asked before; one thread's.  Lookups never fail: where
+ * there is no memory the estimator is asked again. */
+struct response_cache {
+    const struct environment *env;
+    unsigned char *slots; /* [n_slots] of hash, key and estimates; owned */
+    size_t n_slots, n_used;
+};
+void response_cache_init(struct response_cache *cache, const struct environment *env);
+void response_cache_release(struct response_cache *cache);
+
+enum environment_rules {
+    RULES_RECORDED, /* the observation of a turn is the recorded one */
+    RULES_MODEL,    /* it is what the actor's own actions led to */
+};
+
+/* One walk through a session.  Plain data: copy it by assignment to look ahead. */
 struct episode {
     const struct environment *env;
+    struct response_cache *cache; /* NULL = none; set behind episode_start() */
     enum environment_rules rules;
-    size_t first, n_turns, turn; /* the turn to act in: first + turn */
+    size_t session, first, n_turns, turn; /* the turn to act in: first + turn */
     int done;
-    double remaining_latency_s, remaining_usage_usd;
-    double total_latency_s, total_usage_usd;
+    uint32_t context;              /* views that the dialogue holds */
+    uint32_t sent[SPACE_MAX_LLMS]; /* views that each provider has been sent */
+    struct ledger ledger;
     int16_t states[SPACE_MAX_STATES]; /* the observation, without budgets */
 };
 
-/* What one action led to. */
+/* What one action leads to. */
 struct outcome {
     double response;               /* estimated */
-    double association;            /* sum over the action's views */
+    double association;            /* sum over the shown views */
     double association_normalised; /* within the turn */
-    double reward;
-    double latency_s, usage_usd; /* of this action; totals are the episode's */
+    double reward;                 /* nothing taken off for constraints */
+    double latency_s, usage_usd;   /* of this turn; totals are the ledger's */
+    double privacy;                /* levels of views that leave the device anew */
 };
 
-/* Begin session (index into rec) with these budgets. */
+/* Begin session (index into rec) with the budgets of the settings. */
 void episode_start(struct episode *ep, const struct environment *env,
-    enum environment_rules rules, size_t session, double latency_budget_s,
-    double usage_budget_usd);
+    enum environment_rules rules, size_t session);
+/* Other budgets [n_constraints], before the first turn. */
+void episode_set_budgets(struct episode *ep, const double *budgets);
 
-/* Begin a training session, drawn uniformly from the training sessions; with resource
- * awareness its budgets are drawn from budgets: normal around the middle of tau times
- * the cheapest and tau times the dearest action, sigma a sixth of the range, clipped. */
-void episode_draw(struct episode *ep, const struct environment *env, struct rng *sessions,
-    struct rng *budgets);
-
-/* The observation as F features; all SPACE_ABSENT once the session is over.  Remaining
- * budgets are rounded to single precision, as the authors' observations are. */
+/* The observation as F features; all SPACE_ABSENT once the session is over.  As published
+ * remaining budgets are rounded to single precision, as the authors' observations are;
+ * else they are shares of their scale. */
 void episode_observe(const struct episode *ep, double *features);
 
-/* Act (action < A) in a session that is not over. */
+/* The estimated response of each action, [A]. */
+void episode_responses(const struct episode *ep, double *response);
+/* What each action would lead to, [A], without acting. */
+void episode_outcomes(const struct episode *ep, struct outcome *out);
+/* What one action would lead to. */
+void episode_outcome(const struct episode *ep, size_t action, struct outcome *out);
+/* Go on with one of them. */
+void episode_apply(struct episode *ep, size_t action, const struct outcome *outcome);
+/* Both for one action (< A), in a session that is not over. */
 void episode_step(struct episode *ep, size_t action, struct outcome *out);
 
-/* The estimate that episode_step() would use, with its neighbours. */
+/* Which actions may be taken, [A] of 0 or 1: all, unless the handling is the shield
+ * (shield.h); never none. */
+void episode_allowed(const struct episode *ep, unsigned char *allowed);
+
+/* The turn's query to the estimator; it points into ep. */
+struct estimator_query episode_query(const struct episode *ep);
+
+/* The estimate of an action with its neighbours, whose rows are indices into rec->rows;
+ * released with knn_neighbours_release().  E_ARG for an estimator without neighbours. */
 MUST_CHECK enum status episode_explain(const struct episode *ep, size_t action,
     struct knn_neighbours *out, struct error *err);
 
-/* The estimate of an action in a recorded turn (index into rec), with its neighbours;
- * their rows are turns by env->row_turns. */
+/* The estimate of an action in a recorded turn (index into rec), with its neighbours. */
 MUST_CHECK enum status environment_explain(const struct environment *env, size_t turn,
     size_t action, struct knn_neighbours *out, struct error *err);
 

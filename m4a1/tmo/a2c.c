@@ -5,6 +5,7 @@
 #include <math.h>
 #include "m4a1/tmo/advantage.h"
 #include "m4a1/tmo/rmsprop.h"
+#include "m4a1/tmo/stream.h"
 
 /* All that a run needs beside the network; released together.  Letters: N steps of a
  * rollout, F features, A actions, P padded actions. */
@@ -20,26 +21,18 @@ struct run {
     double *reward, *worth, *advantage; /* [N], [N + 1] by the value network, [N] */
     size_t *chosen;                     /* [N] */
     unsigned char *ended;               /* [N] */
-    struct episode episode;
-    struct rng actions, sessions, budgets;
-    const struct environment *env;
+    unsigned char *allowed;             /* [A] */
+    struct stream stream;
+    struct rng actions;
 };
 
 /* Put the observation into row t. */
 static void observe(struct run *run, size_t t)
 {
     float *x = run->x + t * run->net->n_features;
-    episode_observe(&run->episode, run->features);
+    stream_observe(&run->stream, run->features);
     for (size_t i = 0; i < run->net->n_features; i++)
         x[i] = (float)run->features[i];
-}
-
-static void ask_value(struct run *run, size_t t)
-{
-    const struct network *net = run->net;
-    mlp_forward(&net->mlps[NETWORK_VALUE], net->params, run->x + t * net->n_features,
-        &run->value, t, 1);
-    run->worth[t] = (double)run->value.out[t * net->mlps[NETWORK_VALUE].n_wide];
 }
 
 /* Act N times with the network as it is; sessions that end are followed by the next one
@@ -51,24 +44,31 @@ static void roll_out(struct run *run)
     size_t n = (size_t)run->set->n_rollout;
     for (size_t t = 0; t < n; t++) {
         float *p = run->p + t * policy->n_wide;
-        struct outcome outcome;
         observe(run, t);
+        stream_allowed(&run->stream, run->allowed);
         mlp_forward(
             policy, net->params, run->x + t * net->n_features, &run->policy, t, 1);
-        mlp_softmax(run->policy.out + t * policy->n_wide, NULL, net->n_actions, p);
-        ask_value(run, t);
+        mlp_softmax(
+            run->policy.out + t * policy->n_wide, run->allowed, net->n_actions, p);
         run->chosen[t] = draw_action(p, net->n_actions, &run->actions);
-        episode_step(&run->episode, run->chosen[t], &outcome);
-        run->reward[t] = outcome.reward;
-        run->ended[t] = run->episode.done != 0;
-        if (run->episode.done)
-            episode_draw(&run->episode, run->env, &run->sessions, &run->budgets);
+        run->ended[t] =
+            stream_step(&run->stream, run->chosen[t], &run->reward[t]) ? 1 : 0;
     }
-    run->worth[n] = 0; // nobody reads it where the last step ended its session
-    if (!run->ended[n - 1]) {
+    if (!run->ended[n - 1])
         observe(run, n);
-        ask_value(run, n);
-    }
+}
+
+/* The value network's worth of all rows; of the one behind the last step only where that
+ * did not end its session, since nobody reads it else. */
+static void ask_values(struct run *run)
+{
+    const struct network *net = run->net;
+    const struct mlp *value = &net->mlps[NETWORK_VALUE];
+    size_t n = (size_t)run->set->n_rollout, n_rows = n + (run->ended[n - 1] ? 0 : 1);
+    mlp_forward(value, net->params, run->x, &run->value, 0, n_rows);
+    run->worth[n] = 0;
+    for (size_t t = 0; t < n_rows; t++)
+        run->worth[t] = (double)run->value.out[t * value->n_wide];
 }
 
 /* d [A] = the derivatives of scale * -log p(action) by the logits. */
@@ -127,7 +127,6 @@ static enum status run_init(struct run *run, const struct environment *env,
     size_t n = (size_t)set->n_rollout;
     run->set = set;
     run->net = net;
-    run->env = env;
     run->x = floats_new((n + 1) * net->n_features);
     run->p = floats_new(n * net->mlps[NETWORK_POLICY].n_wide);
     run->gradient = floats_new(net->n_params);
@@ -135,8 +134,9 @@ static enum status run_init(struct run *run, const struct environment *env,
     run->reward = calloc(3 * n + 1, sizeof *run->reward);
     run->chosen = calloc(n, sizeof *run->chosen);
     run->ended = calloc(n, sizeof *run->ended);
+    run->allowed = calloc(net->n_actions, sizeof *run->allowed);
     if (!run->x || !run->p || !run->gradient || !run->features || !run->reward ||
-        !run->chosen || !run->ended)
+        !run->chosen || !run->ended || !run->allowed)
         return error_nomem(err, (n + 1) * net->n_features * sizeof *run->x);
     run->worth = run->reward + n;
     run->advantage = run->worth + n + 1;
@@ -152,9 +152,7 @@ static enum status run_init(struct run *run, const struct environment *env,
     struct rng init;
     rng_init(&init, seed, "a2c/init", 0);
     rng_init(&run->actions, seed, "a2c/actions", 0);
-    rng_init(&run->sessions, seed, "a2c/sessions", 0);
-    rng_init(&run->budgets, seed, "a2c/budgets", 0);
-    episode_draw(&run->episode, env, &run->sessions, &run->budgets);
+    stream_init(&run->stream, env, seed);
     return network_draw(net, &init, err);
 }
 
@@ -167,6 +165,8 @@ static void run_release(struct run *run)
     free(run->reward);
     free(run->chosen);
     free(run->ended);
+    free(run->allowed);
+    stream_release(&run->stream);
     mlp_pass_release(&run->policy);
     mlp_pass_release(&run->value);
     rmsprop_release(&run->optimiser);
@@ -179,12 +179,13 @@ enum status a2c_train(const struct environment *env,
     struct run run = { 0 };
     struct learner_progress progress = { report, arg, learner_whole_steps(settings), 0,
         0 };
-    enum status s = network_init(
-        out, NETWORK_ACTOR_CRITIC, env->n_features, env->rec->space.n_actions, err);
+    enum status s =
+        network_init(out, NETWORK_ACTOR_CRITIC, env->n_features, env->n_actions, err);
     if (!s)
         s = run_init(&run, env, settings, seed, out, err);
     while (!s && progress.n_done < progress.n_all) {
         roll_out(&run);
+        ask_values(&run);
         update(&run);
         s = learner_advance(&progress, settings->n_rollout, err);
     }

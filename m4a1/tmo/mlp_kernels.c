@@ -10,7 +10,11 @@
 #include <stdint.h>
 
 #define INLINE static inline __attribute__((always_inline))
+#ifdef __clang__
+#define UNROLL _Pragma("unroll")
+#else
 #define UNROLL _Pragma("GCC unroll 8")
+#endif
 #define LANES MLP_LANES
 #define HIDDEN MLP_HIDDEN
 #define MAX_ROWS 8

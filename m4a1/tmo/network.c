@@ -86,6 +86,16 @@ size_t network_greedy(
     return best;
 }
 
+void network_weigh(void *net, const struct episode *ep, double *p)
+{
+    double features[NETWORK_MAX_FEATURES];
+    unsigned char allowed[NETWORK_MAX_ACTIONS];
+    episode_observe(ep, features);
+    episode_allowed(ep, allowed);
+    memset(p, 0, ep->env->n_actions * sizeof *p);
+    p[network_greedy(net, features, allowed)] = 1;
+}
+
 size_t network_parts(
     const struct network *net, struct network_part out[NETWORK_MAX_PARTS])
 {

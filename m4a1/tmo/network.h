@@ -27,7 +27,9 @@ struct network {
     float *params;   /* owned */
 };
 
-#define NETWORK_MAX_FEATURES 65536
+/* Every state, each turn's task one-hot, and what remains of each budget. */
+#define NETWORK_MAX_FEATURES                                                             \
+    (SPACE_MAX_STATES + SPACE_MAX_TAU * SPACE_MAX_TASKS + CONSTRAINTS_MAX)
 #define NETWORK_MAX_ACTIONS SPACE_MAX_ACTIONS
 
 /* Zero parameters; E_ARG for no features or actions, or more than NETWORK_MAX_FEATURES and

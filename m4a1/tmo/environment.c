@@ -10,8 +10,7 @@ struct environment_settings environment_published(void)
     return (struct environment_settings) {
         .as_published = 1,
         .estimator = estimator_defaults(),
-        .device = COSTS_DEVICE,
-        .network = COSTS_NETWORK,
+        .costs = costs_published(),
         .alpha = 1,
         .beta_association = 1.0 / 3,
         .beta_latency = 1.0 / 3,
@@ -56,18 +55,10 @@ static void range_of(
     *most = 0;
     for (size_t llm = 0; llm < space->n_llms; llm++)
         for (size_t n = 0; n <= space_count(space->accepts[llm]); n++) {
-            double one = x[llm * (space->n_views + 1) + n];
+            double one = x[costs_cell(&env->costs, llm, n)];
             *least = one < *least ? one : *least;
             *most = one > *most ? one : *most;
         }
-}
-
-static void normalise(const struct environment *env, const double *x, double *share)
-{
-    double least, most;
-    range_of(env, x, &least, &most);
-    for (size_t i = 0; i < env->rec->space.n_llms * (env->rec->space.n_views + 1); i++)
-        share[i] = most > least ? (x[i] - least) / (most - least) : 0;
 }
 
 /* True where showing an llm more views never costs it less. */
@@ -76,9 +67,9 @@ static int costs_rise(const struct environment *env)
     const struct space *space = &env->rec->space;
     for (size_t llm = 0; llm < space->n_llms; llm++)
         for (size_t n = 1; n <= space_count(space->accepts[llm]); n++) {
-            size_t at = llm * (space->n_views + 1) + n;
-            if (env->latency_reserve_s[at] < env->latency_reserve_s[at - 1] ||
-                env->usage_reserve_usd[at] < env->usage_reserve_usd[at - 1])
+            size_t at = costs_cell(&env->costs, llm, n);
+            if (env->costs.latency_reserve_s[at] < env->costs.latency_reserve_s[at - 1] ||
+                env->costs.usage_reserve_usd[at] < env->costs.usage_reserve_usd[at - 1])
                 return 0;
         }
     return 1;
@@ -116,33 +107,18 @@ static enum status list_completing(struct environment *env, struct error *err)
 static enum status price(struct environment *env, struct error *err)
 {
     const struct recorded *rec = env->rec;
-    const struct space *space = &rec->space;
-    size_t width = space->n_views + 1, n = space->n_llms * width;
-    enum status s = costs_build(
-        env->settings.device, env->settings.network, space->n_views, &env->costs, err);
+    const char *names[SPACE_MAX_LLMS];
+    for (size_t i = 0; i < rec->space.n_llms; i++)
+        names[i] = rec->data->llms[rec->llms[i]].name;
+    enum status s =
+        costs_build(&env->settings.costs, &rec->space, names, &env->costs, err);
     if (s)
         return s;
-    double *tables = calloc(6 * n, sizeof *tables);
-    if (!tables)
-        return error_nomem(err, 6 * n * sizeof *tables);
-    env->latency_s = tables;
-    env->usage_usd = tables + n;
-    env->latency_share = tables + 2 * n;
-    env->usage_share = tables + 3 * n;
-    env->latency_reserve_s = tables + 4 * n;
-    env->usage_reserve_usd = tables + 5 * n;
-    for (size_t i = 0; i < n; i++) {
-        size_t kind = space->cloud[i / width] ? 1 + i % width : 0;
-        env->latency_s[i] = env->latency_reserve_s[i] = env->costs.latency_s[kind];
-        env->usage_usd[i] = env->usage_reserve_usd[i] = env->costs.usage_usd[kind];
-    }
-    normalise(env, env->latency_s, env->latency_share);
-    normalise(env, env->usage_usd, env->usage_share);
-    range_of(env, env->latency_reserve_s, &env->cheapest[CONSTRAINT_LATENCY],
+    range_of(env, env->costs.latency_reserve_s, &env->cheapest[CONSTRAINT_LATENCY],
         &env->dearest[CONSTRAINT_LATENCY]);
-    range_of(env, env->usage_reserve_usd, &env->cheapest[CONSTRAINT_USAGE],
+    range_of(env, env->costs.usage_reserve_usd, &env->cheapest[CONSTRAINT_USAGE],
         &env->dearest[CONSTRAINT_USAGE]);
-    for (size_t v = 0; v < space->n_views; v++)
+    for (size_t v = 0; v < rec->space.n_views; v++)
         env->dearest[CONSTRAINT_PRIVACY] += rec->data->privacy[v];
     return list_completing(env, err);
 }
@@ -236,7 +212,7 @@ void environment_free(struct environment *env)
 {
     if (!env)
         return;
-    free(env->latency_s); // and the five tables behind it
+    costs_release(&env->costs);
     free(env->train);
     free(env->completing);
     estimator_free(env->estimator);

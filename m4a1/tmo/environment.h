@@ -43,7 +43,7 @@ struct environment_settings {
     enum environment_features features;
     int resource_aware; /* observations end in what remains of each budget */
     struct estimator_settings estimator;
-    const char *device, *network; /* names; not owned */
+    struct costs_settings costs;
     double alpha, beta_association, beta_latency, beta_usage;
     struct constraint constraints[CONSTRAINTS_MAX];
     size_t n_constraints;
@@ -63,15 +63,9 @@ struct environment_settings environment_defaults(void);
 struct environment {
     const struct recorded *rec; /* the caller's, which outlives this */
     struct environment_settings settings;
-    struct costs costs;
+    struct costs costs; /* by llm of the space and number of shown views; owned */
     size_t n_actions, n_features; /* A, F */
-    /* What an answer costs by llm of the space and number of shown views, [M][X + 1];
-     * shares are min-max normalised over what actions can cost; owned. */
-    double *latency_s, *usage_usd, *latency_share, *usage_share;
-    /* What the shield sets aside for an answer, as above: a quantile of measured costs, the
-     * cost itself where it is fixed; owned. */
-    double *latency_reserve_s, *usage_reserve_usd;
-    /* The least and the most that one turn can use, by these. */
+    /* The least and the most that one turn can use, by what the shield sets aside. */
     double cheapest[N_CONSTRAINT_KINDS], dearest[N_CONSTRAINT_KINDS];
     /* Actions that a session can be completed with at the least cost (shield.h); in_order:
      * the order they are taken in changes no sum; owned. */

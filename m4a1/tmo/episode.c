@@ -148,17 +148,17 @@ static void fill(
     const struct environment_settings *set = &env->settings;
     size_t llm = env->rec->space.actions[action].llm;
     uint32_t shown = recorded_shown(env->rec, action, ep->context);
-    size_t at = llm * (env->rec->space.n_views + 1) + space_count(shown);
+    size_t at = costs_cell(&env->costs, llm, space_count(shown));
     out->response = response;
     out->association = recorded_association(
         env->rec, ep->first + ep->turn, shown, &out->association_normalised);
-    out->latency_s = env->latency_s[at];
-    out->usage_usd = env->usage_usd[at];
+    out->latency_s = env->costs.latency_s[at];
+    out->usage_usd = env->costs.usage_usd[at];
     out->privacy = privacy_of(ep, llm, shown);
     out->reward = set->alpha * out->response +
                   set->beta_association * out->association_normalised -
-                  set->beta_latency * env->latency_share[at] -
-                  set->beta_usage * env->usage_share[at];
+                  set->beta_latency * env->costs.latency_share[at] -
+                  set->beta_usage * env->costs.usage_share[at];
 }
 
 void episode_outcome(const struct episode *ep, size_t action, struct outcome *out)

@@ -43,9 +43,9 @@ static struct turn_cost cost_of(const struct search *s, size_t action, uint32_t 
     const struct environment *env = s->env;
     const struct recorded *rec = env->rec;
     size_t llm = rec->space.actions[action].llm;
-    size_t at = llm * (rec->space.n_views + 1) + space_count(shown);
-    struct turn_cost cost = { { env->latency_reserve_s[at], env->usage_reserve_usd[at],
-        0 } };
+    size_t at = costs_cell(&env->costs, llm, space_count(shown));
+    struct turn_cost cost = { { env->costs.latency_reserve_s[at],
+        env->costs.usage_reserve_usd[at], 0 } };
     if (rec->space.cloud[llm]) {
         uint32_t anew = shown & ~s->sent[rec->providers[llm]];
         for (size_t v = 0; anew >> v; v++)

@@ -20,7 +20,7 @@ static void draw_budgets(struct stream *s, double *budgets)
     for (size_t i = 0; i < env->settings.n_constraints; i++) {
         const struct constraint *one = &env->settings.constraints[i];
         const double *cost =
-            one->kind == CONSTRAINT_LATENCY ? env->latency_s : env->usage_usd;
+            one->kind == CONSTRAINT_LATENCY ? env->costs.latency_s : env->costs.usage_usd;
         budgets[i] = one->kind == CONSTRAINT_PRIVACY
                          ? one->budget
                          : draw_budget(tau * cost[cheap], tau * cost[dear], &s->budgets);

@@ -13,7 +13,7 @@ static struct space make(size_t n_views, size_t n_tasks, size_t tau)
 {
     struct space space;
     struct error err = ERROR_INIT;
-    assert_int_equal(space_init(&space, n_views, n_tasks, tau, &err), OK);
+    assert_int_equal(space_init_published(&space, n_views, n_tasks, tau, &err), OK);
     return space;
 }
 
@@ -26,9 +26,9 @@ static void test_order_of_actions(void **state)
         14, 15 };
     assert_int_equal(space.n_actions, 17);
     for (size_t a = 0; a < space.n_actions; a++) {
-        assert_int_equal(space.views[a], expected[a]);
-        assert_int_equal(space_action(&space, a > 0, expected[a]), a);
-        assert_int_equal(space_is_cloud(a), a > 0);
+        assert_int_equal(space.actions[a].views, expected[a]);
+        assert_int_equal(space_find(&space, a > 0, expected[a]), a);
+        assert_int_equal(space_is_cloud(&space, a), a > 0);
     }
     assert_int_equal(space_n_uploaded(&space, 0), 0);
     assert_int_equal(space_n_uploaded(&space, 11), 2);
@@ -42,7 +42,7 @@ static void test_largest_space(void **state)
     struct space space = make(SPACE_MAX_VIEWS, 1, 1);
     assert_int_equal(space.n_actions, 1025);
     for (size_t a = 1; a < space.n_actions; a++)
-        assert_int_equal(space_action(&space, 1, space.views[a]), a);
+        assert_int_equal(space_find(&space, 1, space.actions[a].views), a);
     space_release(&space);
 }
 
@@ -67,11 +67,13 @@ static void test_window(void **state)
     int16_t obs[8];
     assert_int_equal(space.n_states, 8);
     space_clear(&space, obs);
-    space_push(&space, obs, SPACE_ABSENT, 2);
+    space_push(&space, obs, NULL, 0, 2);
     assert_memory_equal(obs, ((int16_t[]) { -1, -1, -1, -1, -1, 0, 0, 2 }), sizeof obs);
-    space_push(&space, obs, 3, 1); // cloud with view 1, then task 1
+    // cloud with view 1, then task 1
+    space_push(&space, obs, &(struct space_past) { 1, 2 }, 0, 1);
     assert_memory_equal(obs, ((int16_t[]) { -1, 0, 0, 2, 1, 0, 1, 1 }), sizeof obs);
-    space_push(&space, obs, 0, 0); // local: the oldest state falls out
+    // local: the oldest state falls out
+    space_push(&space, obs, &(struct space_past) { 0, 0 }, 0, 0);
     assert_memory_equal(obs, ((int16_t[]) { 1, 0, 1, 1, 0, 0, 0, 0 }), sizeof obs);
     space_release(&space);
 }
@@ -81,13 +83,15 @@ static void test_limits(void **state)
     (void)state;
     struct space space;
     struct error err = ERROR_INIT;
-    assert_int_equal(space_init(&space, 0, 1, 1, &err), E_ARG);
-    assert_int_equal(space_init(&space, SPACE_MAX_VIEWS + 1, 1, 1, &err), E_ARG);
+    assert_int_equal(space_init_published(&space, 0, 1, 1, &err), E_ARG);
+    assert_int_equal(
+        space_init_published(&space, SPACE_MAX_VIEWS + 1, 1, 1, &err), E_ARG);
     assert_non_null(strstr(err.msg, "11"));
-    assert_int_equal(space_init(&space, 1, 0, 1, &err), E_ARG);
-    assert_int_equal(space_init(&space, 1, SPACE_MAX_TASKS + 1, 1, &err), E_ARG);
-    assert_int_equal(space_init(&space, 1, 1, 0, &err), E_ARG);
-    assert_int_equal(space_init(&space, 1, 1, SPACE_MAX_TAU + 1, &err), E_ARG);
+    assert_int_equal(space_init_published(&space, 1, 0, 1, &err), E_ARG);
+    assert_int_equal(
+        space_init_published(&space, 1, SPACE_MAX_TASKS + 1, 1, &err), E_ARG);
+    assert_int_equal(space_init_published(&space, 1, 1, 0, &err), E_ARG);
+    assert_int_equal(space_init_published(&space, 1, 1, SPACE_MAX_TAU + 1, &err), E_ARG);
     space_release(&space); // a failed one is empty
 }
 

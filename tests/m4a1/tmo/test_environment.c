@@ -10,9 +10,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include "m4a1/tmo/environment.h"
+#include "m4a1/tmo/stream.h"
 #include "tests/support/tmo_data.h"
 
 #define NEAR(a, b) assert_true(fabs((a) - (b)) <= 1e-9)
+
+static struct recorded *build(const struct dataset *data, size_t tau)
+{
+    struct recorded *rec;
+    const struct recorded_settings set = recorded_published(0, 1, tau);
+    assert_int_equal(recorded_build(data, &set, &rec, NULL), OK);
+    return rec;
+}
 
 static struct environment *make(const struct recorded *rec, const size_t *train,
     size_t n_train, int resource_aware, size_t k)
@@ -21,7 +30,8 @@ static struct environment *make(const struct recorded *rec, const size_t *train,
     struct error err = ERROR_INIT;
     struct environment_settings set = environment_published();
     set.resource_aware = resource_aware;
-    set.k = k;
+    set.handling = resource_aware ? HANDLING_PUBLISHED : HANDLING_NONE;
+    set.estimator.k = k;
     enum status s = environment_new(rec, &set, train, n_train, &env, &err);
     if (s)
         print_message("%s\n", err.msg);
@@ -49,6 +59,13 @@ static void check_step(struct episode *ep, const struct json *step)
     struct knn_neighbours near;
     size_t action = (size_t)json_int(json_get(step, "action"), 0);
     assert_int_equal(episode_explain(ep, action, &near, NULL), OK);
+    // What training earns, zeroed past the budget, is the stream's.
+    struct stream stream;
+    double earned;
+    stream_init(&stream, ep->env, 0);
+    stream.episode = *ep;
+    stream_step(&stream, action, &earned);
+    stream_release(&stream);
     episode_step(ep, action, &got);
     NEAR(near.estimate, got.response);
 
@@ -60,21 +77,21 @@ static void check_step(struct episode *ep, const struct json *step)
     NEAR(near.greatest, greatest);
     assert_true(got.response >= least - 1e-9 && got.response <= greatest + 1e-9);
     double reward = number(step, "reward");
-    if (ep->rules == RULES_EVALUATE) {
+    if (ep->rules == RULES_MODEL) {
         NEAR(got.response, number(step, "resp_tie_averaged"));
         NEAR(got.reward - got.response, reward - number(step, "response_score"));
         NEAR(got.association, number(step, "association_score"));
-        NEAR(ep->total_latency_s, number(step, "total_latency"));
-        NEAR(ep->total_usage_usd, number(step, "total_usage"));
+        NEAR(ep->ledger.total[CONSTRAINT_LATENCY], number(step, "total_latency"));
+        NEAR(ep->ledger.total[CONSTRAINT_USAGE], number(step, "total_usage"));
     } else if (!tie || reward == 0) {
-        NEAR(got.reward, reward);
+        NEAR(earned, reward);
     } else {
-        double without = got.reward - got.response;
+        double without = earned - got.response;
         assert_true(reward >= without + least - 1e-9);
         assert_true(reward <= without + greatest + 1e-9);
     }
-    NEAR(ep->remaining_latency_s, number(step, "remaining_latency"));
-    NEAR(ep->remaining_usage_usd, number(step, "remaining_usage"));
+    NEAR(ep->ledger.remaining[0], number(step, "remaining_latency"));
+    NEAR(ep->ledger.remaining[1], number(step, "remaining_usage"));
     assert_int_equal(ep->done, json_bool(json_get(step, "done"), -1));
     near_observation(ep, json_get(step, "obs"));
     knn_neighbours_release(&near);
@@ -93,7 +110,8 @@ static size_t check_rollouts(const struct json *rollouts, const struct recorded 
         struct episode ep;
         size_t session = recorded_find(rec, json_int(json_get(r, "episode"), -1));
         assert_true(session < rec->n_sessions);
-        episode_start(&ep, one, rules, session, latency_s, usage_usd);
+        episode_start(&ep, one, rules, session);
+        episode_set_budgets(&ep, (double[]) { latency_s, usage_usd });
         near_observation(&ep, json_get(r, "obs0"));
         const struct json *step = json_first(json_get(r, "steps"));
         for (; step; step = json_next(step), n_steps++)
@@ -113,23 +131,22 @@ static void test_golden(void **state)
         print_message("no shared golden/tmo or public data\n");
         skip();
     }
-    struct recorded *rec;
     struct error err = ERROR_INIT;
-    assert_int_equal(recorded_build(data, 0, 1, 5, &rec, &err), OK);
+    struct recorded *rec = build(data, 5);
     size_t n, *train;
     int64_t *ids = golden_ids(json_get(json_get(splits, "seed0"), "train"), &n);
     assert_int_equal(recorded_indices(rec, ids, n, &train, &err), OK);
     struct environment *env[2] = { make(rec, train, n, 0, 5), make(rec, train, n, 1, 5) };
-    assert_int_equal(knn_n_rows(env[0]->knn), 272);
+    assert_int_equal(estimator_n_rows(env[0]->estimator), 272);
 
-    size_t n_eval = check_rollouts(json_get(golden, "eval"), rec, env, RULES_EVALUATE);
-    size_t n_train = check_rollouts(json_get(golden, "train"), rec, env, RULES_TRAIN);
+    size_t n_eval = check_rollouts(json_get(golden, "eval"), rec, env, RULES_MODEL);
+    size_t n_train = check_rollouts(json_get(golden, "train"), rec, env, RULES_RECORDED);
     assert_int_equal(n_eval, 800);
     assert_true(n_train > 600);
     // The same rollouts from the table.
     assert_int_equal(environment_tabulate(env[0], &err), OK);
     assert_int_equal(environment_tabulate(env[1], &err), OK);
-    check_rollouts(json_get(golden, "train"), rec, env, RULES_TRAIN);
+    check_rollouts(json_get(golden, "train"), rec, env, RULES_RECORDED);
 
     environment_free(env[0]);
     environment_free(env[1]);
@@ -143,69 +160,47 @@ static void test_golden(void **state)
 
 static const double scores[2][2] = { { 1, 2 }, { 0.5, 0.25 } };
 
-/* Random walks give the very same numbers with the table as without it. */
+/* Random walks give the very same numbers with the table, with a memory and without. */
 static void test_table_equals_plain_path(void **state)
 {
     (void)state;
     struct dataset *data = simple_dataset(12, 5, scores);
-    struct recorded *rec;
-    assert_int_equal(recorded_build(data, 0, 1, 3, &rec, NULL), OK);
+    struct recorded *rec = build(data, 3);
     const size_t train[] = { 0, 2, 4, 5, 7, 8, 9, 11 };
     struct environment *plain = make(rec, train, 8, 1, 3);
     struct environment *table = make(rec, train, 8, 1, 3);
     assert_int_equal(environment_tabulate(table, NULL), OK);
-    struct rng sessions[2], budgets[2], actions;
-    for (int i = 0; i < 2; i++) {
-        rng_init(&sessions[i], 1, "sessions", 0);
-        rng_init(&budgets[i], 1, "budgets", 0);
-    }
+    struct response_cache cache;
+    response_cache_init(&cache, plain);
+    struct rng actions;
     rng_init(&actions, 1, "actions", 0);
     for (int walk = 0; walk < 200; walk++) {
-        struct episode a, b;
-        episode_draw(&a, plain, &sessions[0], &budgets[0]);
-        episode_draw(&b, table, &sessions[1], &budgets[1]);
-        assert_true(a.first == b.first && a.remaining_usage_usd == b.remaining_usage_usd);
+        enum environment_rules rules = walk % 2 ? RULES_MODEL : RULES_RECORDED;
+        struct episode a, b, c;
+        episode_start(&a, plain, rules, train[walk % 8]);
+        episode_start(&b, table, rules, train[walk % 8]);
+        episode_start(&c, plain, rules, train[walk % 8]);
+        c.cache = &cache;
         while (!a.done) {
-            struct outcome x, y;
+            struct outcome x, y, all[5];
             size_t action = rng_below(&actions, rec->space.n_actions);
+            double responses[5];
+            episode_outcomes(&c, all);
+            episode_responses(&b, responses);
             episode_step(&a, action, &x);
             episode_step(&b, action, &y);
             assert_true(x.response == y.response && x.reward == y.reward);
+            assert_memory_equal(&x, &all[action], sizeof x);
+            assert_true(responses[action] == x.response);
+            episode_apply(&c, action, &all[action]);
+            assert_memory_equal(
+                a.states, c.states, rec->space.n_states * sizeof *a.states);
         }
-        assert_true(b.done);
+        assert_true(b.done && c.done);
     }
+    response_cache_release(&cache);
     environment_free(plain);
     environment_free(table);
-    recorded_free(rec);
-    dataset_free(data);
-}
-
-/* Only training sessions are drawn, each about as often; budgets stay in their range. */
-static void test_draws(void **state)
-{
-    (void)state;
-    struct dataset *data = simple_dataset(10, 2, scores);
-    struct recorded *rec;
-    assert_int_equal(recorded_build(data, 0, 1, 5, &rec, NULL), OK);
-    const size_t train[] = { 1, 3, 4, 8 };
-    struct environment *env = make(rec, train, 4, 1, 2);
-    struct rng sessions, budgets;
-    rng_init(&sessions, 3, "sessions", 0);
-    rng_init(&budgets, 3, "budgets", 0);
-    size_t count[10] = { 0 };
-    double sum = 0, top = 5 * 6.24569, bottom = 5 * env->costs.latency_s[0];
-    for (int i = 0; i < 4000; i++) {
-        struct episode ep;
-        episode_draw(&ep, env, &sessions, &budgets);
-        count[ep.first / 2]++;
-        assert_true(ep.remaining_latency_s >= bottom && ep.remaining_latency_s <= top);
-        sum += ep.remaining_latency_s;
-    }
-    for (size_t i = 0; i < 4; i++)
-        assert_true(count[train[i]] > 900 && count[train[i]] < 1100);
-    assert_int_equal(count[1] + count[3] + count[4] + count[8], 4000);
-    assert_true(fabs(sum / 4000 - (top + bottom) / 2) < 0.3);
-    environment_free(env);
     recorded_free(rec);
     dataset_free(data);
 }
@@ -214,17 +209,16 @@ static void test_refusals(void **state)
 {
     (void)state;
     struct dataset *data = simple_dataset(3, 2, scores);
-    struct recorded *rec;
     struct environment *env;
     struct error err = ERROR_INIT;
-    assert_int_equal(recorded_build(data, 0, 1, 5, &rec, NULL), OK);
+    struct recorded *rec = build(data, 5);
     const size_t train[] = { 0, 1 };
     struct environment_settings set = environment_published();
     assert_int_equal(environment_new(rec, &set, train, 2, &env, &err), E_DATA);
     assert_non_null(strstr(err.msg, "4 scored turns"));
     assert_int_equal(environment_new(rec, &set, train, 0, &env, &err), E_ARG);
-    set.k = 2;
-    set.device = "Abacus";
+    set.estimator.k = 2;
+    set.costs.device = "Abacus";
     assert_int_equal(environment_new(rec, &set, train, 2, &env, &err), E_ARG);
     assert_null(env);
     recorded_free(rec);
@@ -236,7 +230,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),
         cmocka_unit_test(test_table_equals_plain_path),
-        cmocka_unit_test(test_draws),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,7 +18,8 @@ static struct recorded *build(const struct dataset *data, size_t tau)
 {
     struct recorded *rec;
     struct error err = ERROR_INIT;
-    enum status s = recorded_build(data, 0, 1, tau, &rec, &err);
+    const struct recorded_settings set = recorded_published(0, 1, tau);
+    enum status s = recorded_build(data, &set, &rec, &err);
     if (s)
         print_message("%s\n", err.msg);
     assert_int_equal(s, OK);
@@ -110,11 +111,11 @@ static void test_encoding_of_views_and_refusals(void **state)
     double share;
     NEAR(recorded_association(rec, 0, 0, &share), 0);
     NEAR(share, 1.0 / 3);
-    NEAR(recorded_association(rec, 0, 3, &share), -0.1);
+    NEAR(recorded_association(rec, 0, 2, &share), -0.1);
     NEAR(share, 0);
-    NEAR(recorded_association(rec, 0, 4, &share), 0.1);
+    NEAR(recorded_association(rec, 0, 3, &share), 0.1);
     NEAR(share, 2.0 / 3);
-    NEAR(recorded_association(rec, 1, 4, &share), 0);
+    NEAR(recorded_association(rec, 1, 3, &share), 0);
     NEAR(share, 0);
 
     size_t *indices;
@@ -137,7 +138,8 @@ static void test_other_llms(void **state)
     struct dataset *data = simple_dataset(2, 4, score);
     struct recorded *rec;
     assert_int_equal(data->n_llms, 2);
-    assert_int_equal(recorded_build(data, 0, 0, 5, &rec, NULL), OK);
+    const struct recorded_settings set = recorded_published(0, 0, 5);
+    assert_int_equal(recorded_build(data, &set, &rec, NULL), OK);
     assert_int_equal(rec->n_other_llm, 4);
     for (size_t t = 0; t < rec->n_turns; t++)
         assert_int_equal(isnan(rec->scores[t]) != 0, rec->actions[t] > 0);

@@ -1,0 +1,73 @@
+/* oracle_bounds.c - what no turn of a session exceeds, whatever came before it. */
+#include <math.h>
+
+#include "m4a1/tmo/oracle.h"
+
+/* The greatest estimated response in a turn, times alpha: estimates are means of scores. */
+static double most_response(const struct environment *env)
+{
+    const struct recorded *rec = env->rec;
+    double least = INFINITY, most = -INFINITY;
+    for (size_t i = 0; i < rec->n_rows; i++) {
+        least = fmin(least, rec->rows[i].score);
+        most = fmax(most, rec->rows[i].score);
+    }
+    return fmax(env->settings.alpha * least, env->settings.alpha * most);
+}
+
+/* The views that some listed action adds. */
+static uint32_t views_of(const struct space *space)
+{
+    uint32_t all = 0;
+    for (size_t a = 0; a < space->n_actions; a++)
+        all |= space->actions[a].views;
+    return all;
+}
+
+/* All but the response, at best over the llms and whatever views they can be shown. */
+static double most_of_turn(const struct environment *env, size_t turn)
+{
+    const struct environment_settings *set = &env->settings;
+    const struct space *space = &env->rec->space;
+    uint32_t all = views_of(space);
+    double most = -INFINITY;
+    for (size_t llm = 0; llm < space->n_llms; llm++)
+        for (uint32_t shown = 0; shown <= all; shown++) {
+            if (shown & ~(space->accepts[llm] & all))
+                continue;
+            size_t at = llm * (space->n_views + 1) + space_count(shown);
+            double association;
+            recorded_association(env->rec, turn, shown, &association);
+            double reward = set->beta_association * association -
+                            set->beta_latency * env->costs.latency_share[at] -
+                            set->beta_usage * env->costs.usage_share[at];
+            most = fmax(most, reward);
+        }
+    return most;
+}
+
+static struct turn_cost least_cost(const struct environment *env)
+{
+    const struct space *space = &env->rec->space;
+    struct turn_cost least = { { INFINITY, INFINITY, 0 } };
+    for (size_t llm = 0; llm < space->n_llms; llm++)
+        for (size_t n = 0; n <= space_count(space->accepts[llm]); n++) {
+            size_t at = llm * (space->n_views + 1) + n;
+            double *of = least.of;
+            of[CONSTRAINT_LATENCY] =
+                fmin(of[CONSTRAINT_LATENCY], env->costs.latency_s[at]);
+            of[CONSTRAINT_USAGE] = fmin(of[CONSTRAINT_USAGE], env->costs.usage_usd[at]);
+        }
+    return least;
+}
+
+void oracle_bounds(
+    const struct environment *env, size_t session, double *most, struct turn_cost *least)
+{
+    const struct recorded_session *of = &env->rec->sessions[session];
+    double response = most_response(env);
+    for (size_t t = 0; t < of->n_turns; t++) {
+        most[t] = response + most_of_turn(env, of->first + t);
+        least[t] = least_cost(env);
+    }
+}

@@ -3,23 +3,54 @@
 
 const char *const baseline_names[N_BASELINES] = { "Random", "Local", "Cloud" };
 
-void baseline_init(
-    struct baseline *b, enum baseline_kind kind, size_t n_actions, uint64_t seed)
+/* Share weight among the allowed actions of a role; 0 = there is none. */
+static int share(const struct episode *ep, int cloud, double weight, double *p)
 {
-    static const char *const streams[N_BASELINES] = { "baseline/random", "baseline/local",
-        "baseline/cloud" };
-    b->kind = kind;
-    b->n_actions = n_actions;
-    rng_init(&b->rng, seed, streams[kind], 0);
+    const struct space *space = &ep->env->rec->space;
+    unsigned char allowed[SPACE_MAX_ACTIONS];
+    size_t n = 0;
+    episode_allowed(ep, allowed);
+    for (size_t a = 0; a < space->n_actions; a++)
+        n += allowed[a] && space_is_cloud(space, a) == cloud;
+    for (size_t a = 0; a < space->n_actions; a++)
+        if (space_is_cloud(space, a) == cloud)
+            p[a] = n && allowed[a] ? weight / (double)n : 0;
+    return n > 0;
 }
 
-size_t baseline_choose(void *arg, const double *features)
+/* The role that is wanted where it has an allowed action, else the other. */
+static void weigh_role(const struct episode *ep, int cloud, double *p)
 {
-    (void)features;
-    struct baseline *b = arg;
-    if (b->kind == BASELINE_LOCAL)
-        return 0;
-    if (b->kind == BASELINE_RANDOM && rng_uniform(&b->rng) < 0.5)
-        return 0;
-    return 1 + (size_t)rng_below(&b->rng, b->n_actions - 1);
+    int has = share(ep, cloud, 1, p);
+    share(ep, !cloud, has ? 0 : 1, p);
+}
+
+static void weigh_local(void *arg, const struct episode *ep, double *p)
+{
+    (void)arg;
+    weigh_role(ep, 0, p);
+}
+
+static void weigh_cloud(void *arg, const struct episode *ep, double *p)
+{
+    (void)arg;
+    weigh_role(ep, 1, p);
+}
+
+static void weigh_random(void *arg, const struct episode *ep, double *p)
+{
+    (void)arg;
+    int has_local = share(ep, 0, 0.5, p), has_cloud = share(ep, 1, 0.5, p);
+    if (!has_local || !has_cloud)
+        weigh_role(ep, has_cloud, p);
+}
+
+struct chooser baseline_chooser(enum baseline_kind kind)
+{
+    struct chooser chooser = { weigh_random, 0 };
+    if (kind == BASELINE_LOCAL)
+        chooser.weigh = weigh_local;
+    else if (kind == BASELINE_CLOUD)
+        chooser.weigh = weigh_cloud;
+    return chooser;
 }

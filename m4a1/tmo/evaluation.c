@@ -17,35 +17,63 @@ struct tally {
     double response, association, reward;
 };
 
-static void play(struct episode *ep, evaluation_choose *choose, void *arg,
-    struct tally *tally, size_t *n_local)
+static size_t draw_action(const double *p, size_t n, struct rng *rng)
 {
-    double features[SPACE_MAX_FEATURES];
+    double u = rng_uniform(rng), sum = 0;
+    size_t last = 0;
+    for (size_t a = 0; a < n; a++) {
+        if (p[a] <= 0)
+            continue;
+        last = a;
+        sum += p[a];
+        if (u < sum)
+            break;
+    }
+    return last;
+}
+
+static void play(struct episode *ep, const struct chooser *chooser, struct rng *rng,
+    double *p, struct tally *tally, size_t *n_local)
+{
+    const struct environment *env = ep->env;
     while (!ep->done) {
         struct outcome outcome;
-        episode_observe(ep, features);
-        size_t action = choose(arg, features);
+        chooser->weigh(chooser->arg, ep, p);
+        size_t action = draw_action(p, env->n_actions, rng);
         episode_step(ep, action, &outcome);
         tally->response += outcome.response;
         tally->association += outcome.association;
         tally->reward += outcome.reward;
-        *n_local += !space_is_cloud(action);
+        *n_local += !space_is_cloud(&env->rec->space, action);
     }
 }
 
-static void add_session(struct evaluation *out, const struct episode *ep,
-    const struct tally *tally, const struct environment_settings *set)
+/* What the session used beyond the budgets of one kind. */
+static double excess_of(const struct episode *ep, enum constraint_kind kind)
+{
+    const struct environment_settings *set = &ep->env->settings;
+    double most = 0;
+    for (size_t i = 0; i < set->n_constraints; i++) {
+        double one = ledger_excess(&ep->ledger, i);
+        if (set->constraints[i].kind == kind && one > most)
+            most = one;
+    }
+    return most;
+}
+
+static void add_session(
+    struct evaluation *out, const struct episode *ep, const struct tally *tally)
 {
     double n = (double)ep->n_turns;
-    double late = ep->total_latency_s - set->latency_budget_s;
-    double dear = ep->total_usage_usd - set->usage_budget_usd;
+    double late = excess_of(ep, CONSTRAINT_LATENCY);
+    double dear = excess_of(ep, CONSTRAINT_USAGE);
     out->n_sessions++;
     out->n_turns += ep->n_turns;
     out->response += tally->response / n;
     out->association += tally->association / n;
     out->reward += tally->reward / n;
-    out->latency_s += ep->total_latency_s;
-    out->usage_usd += ep->total_usage_usd;
+    out->latency_s += ep->ledger.total[CONSTRAINT_LATENCY];
+    out->usage_usd += ep->ledger.total[CONSTRAINT_USAGE];
     if (late > 0) {
         out->n_latency_over++;
         out->latency_excess_s += late;
@@ -74,37 +102,31 @@ static void take_means(struct evaluation *out)
 }
 
 enum status evaluation_run(const struct environment *env, const size_t *sessions,
-    size_t n, evaluation_choose *choose, void *arg, struct evaluation *out,
+    size_t n, const struct chooser *chooser, uint64_t seed, struct evaluation *out,
     struct error *err)
 {
     memset(out, 0, sizeof *out);
+    double *p = calloc(env->n_actions, sizeof *p);
+    if (!p)
+        return error_nomem(err, env->n_actions * sizeof *p);
     for (size_t i = 0; i < n; i++) {
         struct episode ep;
+        struct rng rng;
         struct tally tally = { 0 };
-        episode_start(&ep, env, RULES_EVALUATE, sessions[i],
-            env->settings.latency_budget_s, env->settings.usage_budget_usd);
+        // A session's draws are its own, so that other sessions do not move them.
+        rng_init(&rng, seed, "evaluation", sessions[i]);
+        episode_start(&ep, env, RULES_MODEL, sessions[i]);
         if (ep.done)
             continue;
-        play(&ep, choose, arg, &tally, &out->n_local);
-        add_session(out, &ep, &tally, &env->settings);
+        play(&ep, chooser, &rng, p, &tally, &out->n_local);
+        add_session(out, &ep, &tally);
     }
+    free(p);
     if (!out->n_sessions)
         return error_set(err, E_ARG,
             "there is nothing to evaluate: the %zu test sessions have no turns", n);
     take_means(out);
     return OK;
-}
-
-size_t evaluation_greedy(void *arg, const double *features)
-{
-    const struct actor_critic *ac = arg;
-    double logits[1 + (1 << SPACE_MAX_VIEWS)];
-    size_t best = 0;
-    actor_critic_logits(ac, features, logits);
-    for (size_t a = 1; a < ac->n_actions; a++)
-        if (logits[a] > logits[best])
-            best = a;
-    return best;
 }
 
 double evaluation_figure(const struct evaluation *one, enum evaluation_figure figure)

@@ -8,11 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "m4a1/base/error.h"
-#include "m4a1/tmo/actor_critic.h"
-#include "m4a1/tmo/environment.h"
-
-/* Choose an action for an observation of env->n_features numbers. */
-typedef size_t evaluation_choose(void *arg, const double *features);
+#include "m4a1/tmo/chooser.h"
 
 /* Means over sessions of means over turns, as the authors have them, and shares. */
 struct evaluation {
@@ -26,16 +22,12 @@ struct evaluation {
     size_t n_local;                        /* turns answered by the local llm */
 };
 
-/* Walk the n sessions (indices into env->rec) in order under evaluation rules, with
- * full budgets each.  E_ARG where there is no turn to evaluate. */
+/* Walk the n sessions (indices into env->rec) in order under the rules of the model, with
+ * full budgets each; actions are drawn from the chooser's probabilities by seed.  E_ARG
+ * where there is no turn to evaluate. */
 MUST_CHECK enum status evaluation_run(const struct environment *env,
-    const size_t *sessions, size_t n, evaluation_choose *choose, void *arg,
+    const size_t *sessions, size_t n, const struct chooser *chooser, uint64_t seed,
     struct evaluation *out, struct error *err);
-
-/* The most probable action, the first among equals: what Stable-Baselines3's
- * predict(deterministic=True) does, which the authors evaluate with.  arg is a
- * struct actor_critic. */
-size_t evaluation_greedy(void *arg, const double *features);
 
 /* The figures of a table, over seeds. */
 enum evaluation_figure {

@@ -189,6 +189,16 @@ static void set_share(
     json_keep_figure(&r->kept, row, key, of ? (double)n / (double)of : NAN);
 }
 
+/* A quantile of USD, known where one of seconds would be. */
+static void set_usd_quantile(
+    struct reading *r, struct json *row, const char *key, double q)
+{
+    struct values *x = &r->group.values[V_COST];
+    int is_known = x->n && ((double)x->n * (1 - q) > 0.999 || q <= 0.5);
+    json_keep_figure(
+        &r->kept, row, key, is_known ? stats_quantile(x->x, x->n, q) / 1e12 : NAN);
+}
+
 static double mean_usd(const struct values *v)
 {
     return v->n ? stats_mean(v->x, v->n) / 1e12 : NAN;
@@ -251,6 +261,9 @@ static enum status end_group(struct reading *r, struct error *err)
     set_share(r, row, "reused_share", g->reused, g->n);
     set_share(r, row, "cached_share", g->cached, g->prompt);
     json_keep_figure(&r->kept, row, "cost_mean_usd", mean_usd(&g->values[V_COST]));
+    set_usd_quantile(r, row, "cost_p50_usd", 0.5);
+    set_usd_quantile(r, row, "cost_p90_usd", 0.9);
+    set_usd_quantile(r, row, "cost_p99_usd", 0.99);
     json_keep_figure(&r->kept, row, "energy_mean_usd", mean_usd(&g->values[V_ENERGY]));
     json_keep(&r->kept, json_set_int(row, "n_cost", (int64_t)g->values[V_COST].n));
     json_keep(&r->kept, json_set_int(row, "n_simulated", g->simulated));

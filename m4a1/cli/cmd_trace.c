@@ -9,9 +9,9 @@
 #include "m4a1/cli/tmo_options.h"
 #include "m4a1/cli/trace_tell.h"
 #include "m4a1/tmo/environment.h"
+#include "m4a1/tmo/stream.h"
 
 static const struct cli_option options[] = {
-    { "as-published", NULL, "the environment and estimator that TMO published" },
     { "session", "ID[,ID...]", "play these sessions" },
     { "actions", "A[,A...]",
         "actions to play; repeated from the start where a session is "
@@ -25,14 +25,10 @@ static const struct cli_option options[] = {
     { "split", "FILE|NAME",
         "fit the estimator on its training sessions (default: on all)" },
     { "seed", "N", "which split, where --split has {seed} (default 0)" },
-    { "budget", "S,USD", "budgets that the session starts with (default 30,0.05)" },
-    { "tau", "N", "turns that an observation holds (default 5)" },
-    { "k", "N", "neighbours of the estimator (default 5)" },
-    { "resource-aware", NULL, "observations end in the two remaining budgets" },
-    { "device", "NAME", "local device (default \"Jetson TX2\")" },
-    { "network", "NAME", "Wired (default), WiFi, 5G or 4G" },
-    { "local", "NAME", "the local llm, where DATA has several" },
-    { "cloud", "NAME", "the cloud llm, where DATA has several" },
+    { "budget", "B[,B...]",
+        "budgets that the session starts with, one a constraint (default: the "
+        "constraints')" },
+    TMO_SETUP_OPTIONS(""),
     { "json", NULL, "all figures as JSON, with 17 digits" },
     { NULL, NULL, NULL },
 };
@@ -43,24 +39,42 @@ struct trace {
     struct json *root;     /* NULL: print text */
     struct json *sessions; /* its list of played sessions */
     enum environment_rules rules;
+    int is_training;
     int64_t *actions;
     size_t n_actions;
-    double latency_budget_s, usage_budget_usd;
+    double budgets[CONSTRAINTS_MAX];
 };
 
 /* ---- playing ---- */
 
+/* Neighbours where the estimator has some, else none. */
+static enum status neighbours(const struct episode *ep, size_t action,
+    struct knn_neighbours *near, struct error *err)
+{
+    memset(near, 0, sizeof *near);
+    return trace_has_neighbours(ep->env) ? episode_explain(ep, action, near, err) : OK;
+}
+
 static enum status play_step(const struct trace *trace, struct episode *ep,
     struct json *steps, double *sum, struct error *err)
 {
+    const struct environment_settings *set = &ep->env->settings;
     struct episode before = *ep;
     struct knn_neighbours near;
+    struct stream_mark mark;
     struct outcome got;
+    double multipliers[CONSTRAINTS_MAX];
     size_t action = (size_t)trace->actions[ep->turn % trace->n_actions];
-    enum status s = episode_explain(ep, action, &near, err);
+    enum status s = neighbours(ep, action, &near, err);
     if (s)
         return s;
+    for (size_t i = 0; i < CONSTRAINTS_MAX; i++)
+        multipliers[i] = set->lambda;
+    stream_mark(&mark, ep);
     episode_step(ep, action, &got);
+    // Training rules show what training earns.
+    if (trace->is_training)
+        got.reward = stream_charge(&mark, ep, multipliers, got.reward);
     *sum += got.reward;
     trace_tell_step(steps, &before, ep, action, &got, &near);
     knn_neighbours_release(&near);
@@ -71,7 +85,7 @@ static enum status play_session(const struct trace *trace, int64_t id, struct er
 {
     const struct environment *env = trace->env;
     size_t session = recorded_find(env->rec, id);
-    const char *rules = trace->rules == RULES_TRAIN ? "train" : "eval";
+    const char *rules = trace->is_training ? "train" : "eval";
     if (session == SIZE_MAX)
         return error_set(
             err, E_NOT_FOUND, "%s has no session %" PRId64, env->rec->data->source, id);
@@ -88,8 +102,8 @@ static enum status play_session(const struct trace *trace, int64_t id, struct er
     struct episode ep;
     double sum = 0;
     enum status s = OK;
-    episode_start(&ep, env, trace->rules, session, trace->latency_budget_s,
-        trace->usage_budget_usd);
+    episode_start(&ep, env, trace->rules, session);
+    episode_set_budgets(&ep, trace->budgets);
     while (!ep.done && !s)
         s = play_step(trace, &ep, steps, &sum, err);
     double mean = ep.n_turns ? sum / (double)ep.n_turns : 0;
@@ -108,7 +122,9 @@ static enum status play(
     size_t n;
     if (rules && !text_equal(rules, "train") && !text_equal(rules, "eval"))
         return cli_usage(cli, err, "--rules %s: it is train or eval", rules);
-    trace->rules = text_equal(rules, "train") ? RULES_TRAIN : RULES_EVALUATE;
+    trace->is_training = text_equal(rules, "train");
+    int is_recorded = trace->env->settings.transitions == TRANSITIONS_RECORDED;
+    trace->rules = trace->is_training && is_recorded ? RULES_RECORDED : RULES_MODEL;
     enum status s = tmo_numbers(actions ? actions : "0", "--actions", 0, most,
         &trace->actions, &trace->n_actions, err);
     if (s)
@@ -159,9 +175,14 @@ static enum status estimate_one(
         return s;
     if (!action_text)
         action = rec->actions[session->first + (size_t)turn];
-    struct knn_neighbours near;
+    if (action < 0)
+        return error_set(err, E_ARG,
+            "--estimate %s:%s: the recorded action is not among those listed; name one",
+            text, turn_text);
+    struct knn_neighbours near = { 0 };
     size_t at_turn = session->first + (size_t)turn;
-    s = environment_explain(trace->env, at_turn, (size_t)action, &near, err);
+    if (trace_has_neighbours(trace->env))
+        s = environment_explain(trace->env, at_turn, (size_t)action, &near, err);
     if (s)
         return s;
     trace_tell_estimate(list, trace->env, at_turn, (size_t)action, &near);
@@ -217,44 +238,55 @@ static enum status fit_sessions(struct cli *cli, const struct recorded *rec,
 
 static enum status read_budget(struct cli *cli, struct trace *trace, struct error *err)
 {
+    const struct environment_settings *set = &trace->env->settings;
     const char *text = cli_value(cli, "budget");
-    trace->latency_budget_s = trace->env->settings.latency_budget_s;
-    trace->usage_budget_usd = trace->env->settings.usage_budget_usd;
+    for (size_t i = 0; i < set->n_constraints; i++)
+        trace->budgets[i] = set->constraints[i].budget;
     if (!text)
         return OK;
-    const char *comma = strchr(text, ',');
-    if (!comma)
-        return cli_usage(
-            cli, err, "--budget %s: expected seconds and USD, as in 15,0.02", text);
-    char *first = text_copy_n(text, (size_t)(comma - text));
-    enum status s = first ? text_to_double(first, "--budget: seconds", 0, 1e9,
-                                &trace->latency_budget_s, err)
-                          : error_nomem(err, strlen(text));
-    free(first);
-    if (!s)
-        s = text_to_double(
-            comma + 1, "--budget: USD", 0, 1e9, &trace->usage_budget_usd, err);
+    enum status s = OK;
+    size_t n = 0;
+    for (const char *at = text; !s && (*at || !n); n++) {
+        size_t len = strcspn(at, ",");
+        if (n == set->n_constraints)
+            return cli_usage(cli, err,
+                "--budget %s: there are %zu constraints, so as many budgets", text,
+                set->n_constraints);
+        char *one = text_copy_n(at, len);
+        s = one ? text_to_double(one, "--budget", 0, 1e9, &trace->budgets[n], err)
+                : error_nomem(err, len);
+        free(one);
+        at += len + (at[len] == ',');
+    }
+    if (!s && n < set->n_constraints)
+        s = cli_usage(cli, err,
+            "--budget %s: expected %zu budgets, one a constraint, as in 15,0.02", text,
+            set->n_constraints);
     return s;
 }
 
 static void describe(const struct trace *trace, size_t n_sessions, int is_all)
 {
     const struct environment *env = trace->env;
+    const struct estimator *est = env->estimator;
     const char *of = is_all ? "all" : "the split's";
+    size_t k = estimator_fitted(est)->k;
     if (!trace->root) {
-        printf(
-            "Estimator: k = %zu, %zu rows (%zu distinct) of %s %zu %ssessions of %s.\n\n",
-            env->settings.k, knn_n_rows(env->knn), knn_n_distinct(env->knn), of,
+        printf("Estimator: %s, k = %zu, %zu rows (%zu distinct) of %s %zu %ssessions of "
+               "%s.\n\n",
+            estimator_name(est), k, estimator_n_rows(est), estimator_n_distinct(est), of,
             n_sessions, is_all ? "" : "training ", env->rec->data->source);
         return;
     }
     struct json *o = json_set_object(trace->root, "estimator");
-    json_set_int(o, "k", (int64_t)env->settings.k);
-    json_set_int(o, "rows", (int64_t)knn_n_rows(env->knn));
-    json_set_int(o, "distinct_rows", (int64_t)knn_n_distinct(env->knn));
+    json_set_text(o, "kind", estimator_name(est));
+    json_set_int(o, "k", (int64_t)k);
+    json_set_int(o, "rows", (int64_t)estimator_n_rows(est));
+    json_set_int(o, "distinct_rows", (int64_t)estimator_n_distinct(est));
     json_set_int(o, "sessions", (int64_t)n_sessions);
     json_set_int(trace->root, "tau", (int64_t)env->rec->space.tau);
     json_set_bool(trace->root, "resource_aware", env->settings.resource_aware);
+    json_set_text(trace->root, "handling", handling_names[env->settings.handling]);
 }
 
 static enum status trace_in(
@@ -286,9 +318,6 @@ static enum status check_usage(struct cli *cli, struct error *err)
     if (!cli_value(cli, "session") && !cli_value(cli, "estimate"))
         return cli_usage(cli, err,
             "say what to trace: --session ID --actions A,... or --estimate S:T[:A]");
-    if (!cli_flag(cli, "as-published"))
-        return cli_usage(cli, err,
-            "only the published environment is there so far: say --as-published");
     return OK;
 }
 
@@ -305,13 +334,14 @@ static enum status run(struct cli *cli, struct error *err)
     if (!s)
         s = tmo_setup_read(cli, data, &setup, err);
     if (!s)
-        s = recorded_build(data, setup.local, setup.cloud, setup.tau, &rec, err);
+        s = recorded_build(data, &setup.recorded, &rec, err);
     if (!s)
         s = fit_sessions(cli, rec, &sessions, &n, err);
     if (!s)
-        s = environment_new(rec, &setup.settings, sessions, n, &env, err);
+        s = environment_new(rec, &setup.environment, sessions, n, &env, err);
     if (!s) {
         tmo_setup_warn(rec);
+        tmo_costs_warn(env);
         struct trace trace = { .env = env };
         s = trace_in(cli, &trace, n, err);
     }
@@ -337,7 +367,9 @@ const struct verb verb_trace = {
         "weight. Use it to see why a policy earns what it earns.\n\n"
         "Actions: 0 is the local llm, 1 the cloud one without a view, then the cloud\n"
         "with each set of views by size (three views: 0, 1, 2, 01, 02, 12, 012 are\n"
-        "2 to 8).\n\n"
+        "2 to 8). With several llms each local one comes first, then each cloud one\n"
+        "with its sets of views.\n\n"
+        "  m4a1 trace study.m4a1 --session 23 --actions 0,3,8\n"
         "  m4a1 trace M4A1.json --as-published --session 23 --actions 0,3,8\n"
         "  m4a1 trace M4A1.json --as-published --session 19,6 --rules train \\\n"
         "      --split split.json:seed0 --resource-aware --budget 15,0.02 --json\n"

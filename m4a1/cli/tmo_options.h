@@ -6,8 +6,7 @@
 #include <stdint.h>
 #include "export/dataset.h"
 #include "m4a1/cli/cli.h"
-#include "m4a1/tmo/environment.h"
-#include "m4a1/tmo/recorded.h"
+#include "m4a1/cli/tmo_setup.h"
 
 /* DATA, the first argument: complete rows only.  Says so where that is a policy. */
 MUST_CHECK enum status tmo_data(struct cli *cli, struct dataset **out, struct error *err);
@@ -16,20 +15,6 @@ MUST_CHECK enum status tmo_data(struct cli *cli, struct dataset **out, struct er
  * *seeds is freed by the caller. */
 MUST_CHECK enum status tmo_seeds(
     struct cli *cli, uint64_t **seeds, size_t *n, struct error *err);
-
-/* What a policy acts in: --tau, --k, --device, --network, --resource-aware, and the llms
- * --local and --cloud, which must be named where data has several. */
-struct tmo_setup {
-    struct environment_settings settings;
-    size_t tau;
-    int local, cloud; /* indices into data->llms */
-};
-MUST_CHECK enum status tmo_setup_read(struct cli *cli, const struct dataset *data,
-    struct tmo_setup *out, struct error *err);
-
-/* Say on standard error what of data is left out or missing: incomplete turns, other
- * llms, associations.  Called behind all checks, so that an error stands alone. */
-void tmo_setup_warn(const struct recorded *rec);
 
 /* --split for one seed: a file, FILE:KEY for a member of an object of splits (where
  * {seed} in KEY stands for the seed), or the name of a split frozen in the store DATA.

@@ -9,6 +9,9 @@
 /* Print what the numbers of an observation are. */
 void trace_print_legend(const struct environment *env);
 
+/* True where the estimator has neighbours to show. */
+int trace_has_neighbours(const struct environment *env);
+
 /* A step of an episode with the neighbours of its estimate: an object more in steps, or
  * printed where steps is NULL. */
 void trace_tell_step(struct json *steps, const struct episode *before,

@@ -74,19 +74,27 @@ void stream_allowed(const struct stream *s, unsigned char *allowed)
     episode_allowed(&s->episode, allowed);
 }
 
-/* The reward of a turn behind constraints; before is the ledger as it was. */
-static double charge(
-    const struct stream *s, const double *peak, const double *excess, double reward)
+void stream_mark(struct stream_mark *mark, const struct episode *ep)
 {
-    const struct environment_settings *set = &s->env->settings;
-    const struct ledger *ledger = &s->episode.ledger;
+    for (size_t i = 0; i < ep->env->settings.n_constraints; i++) {
+        mark->peak[i] = ep->ledger.peak[i];
+        mark->excess[i] = ledger_excess(&ep->ledger, i);
+    }
+}
+
+double stream_charge(const struct stream_mark *mark, const struct episode *behind,
+    const double *multipliers, double reward)
+{
+    const struct environment *env = behind->env;
+    const struct environment_settings *set = &env->settings;
+    const struct ledger *ledger = &behind->ledger;
     for (size_t i = 0; i < set->n_constraints; i++) {
-        double scale = environment_scale(s->env, i);
+        double scale = environment_scale(env, i);
         if (set->handling == HANDLING_PENALTY)
-            reward -= set->lambda * (ledger_excess(ledger, i) - excess[i]) / scale;
+            reward -= set->lambda * (ledger_excess(ledger, i) - mark->excess[i]) / scale;
         else if (set->handling == HANDLING_LAGRANGIAN)
-            reward -= s->multipliers[i] * (ledger->peak[i] - peak[i]) / scale;
-        else if (is_published(s->env) && ledger->remaining[i] < 0)
+            reward -= multipliers[i] * (ledger->peak[i] - mark->peak[i]) / scale;
+        else if (is_published(env) && ledger->remaining[i] < 0)
             return 0;
     }
     return reward;
@@ -111,16 +119,13 @@ static void settle(struct stream *s)
 
 int stream_step(struct stream *s, size_t action, double *reward)
 {
-    double peak[CONSTRAINTS_MAX], excess[CONSTRAINTS_MAX];
+    struct stream_mark mark;
     struct outcome outcome;
-    for (size_t i = 0; i < s->env->settings.n_constraints; i++) {
-        peak[i] = s->episode.ledger.peak[i];
-        excess[i] = ledger_excess(&s->episode.ledger, i);
-    }
+    stream_mark(&mark, &s->episode);
     episode_step(&s->episode, action, &outcome);
     s->n_steps++;
     s->reward_sum += outcome.reward;
-    *reward = charge(s, peak, excess, outcome.reward);
+    *reward = stream_charge(&mark, &s->episode, s->multipliers, outcome.reward);
     if (!s->episode.done)
         return 0;
     settle(s);

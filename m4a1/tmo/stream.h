@@ -34,6 +34,15 @@ struct stream {
 void stream_init(struct stream *s, const struct environment *env, uint64_t seed);
 void stream_release(struct stream *s);
 
+/* What constraints take from the reward of a turn: mark before acting, charge behind it.
+ * multipliers: of HANDLING_LAGRANGIAN, [n_constraints]. */
+struct stream_mark {
+    double peak[CONSTRAINTS_MAX], excess[CONSTRAINTS_MAX];
+};
+void stream_mark(struct stream_mark *mark, const struct episode *ep);
+double stream_charge(const struct stream_mark *mark, const struct episode *behind,
+    const double *multipliers, double reward);
+
 /* The observation to act on, F features. */
 void stream_observe(const struct stream *s, double *features);
 /* Which actions may be taken, [A] of 0 or 1. */

@@ -5,7 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "m4a1/tmo/estimator_choose.h"
+#include "m4a1/tmo/metric.h"
 #include "m4a1/tmo/recorded.h"
+#include "m4a1/tmo/ridge.h"
+#include "m4a1/tmo/sample.h"
 
 #define PUBLISHED_K 5
 
@@ -18,7 +22,10 @@ struct estimator {
     const struct recorded *rec;
     size_t *rows; /* [n] indices into rec->rows; owned */
     size_t n;
-    struct knn *knn; /* published; owned */
+    struct knn *knn;        /* published; owned */
+    struct samples samples; /* ridge, metric; owned */
+    struct ridge *ridge;    /* owned */
+    struct metric *metric;  /* owned */
     /* constant, role, task: means and rows of each class; owned */
     double *means;
     size_t *counts;
@@ -171,12 +178,69 @@ static enum status fit_means(struct estimator *est, struct error *err)
     return OK;
 }
 
+/* --- ridge and metric --- */
+
+static enum status fit_samples(struct estimator *est, struct error *err)
+{
+    const struct estimator_settings *set = &est->settings;
+    enum status s = samples_build(&est->samples, est->rec, est->rows, est->n, err);
+    if (s)
+        return s;
+    if (set->kind == ESTIMATOR_METRIC)
+        return metric_fit(&est->samples, set->n_folds, set->seed, &est->metric, err);
+    struct ridge_penalties penalties = ridge_uniform(set->alpha);
+    return ridge_fit(&est->samples, NULL, &penalties, &est->ridge, err);
+}
+
+/* Prompt, llm and number of shown views; each that differs is 1 apart, each view too. */
+static void support_ridge(
+    const struct estimator *est, const struct sample *x, struct estimator_support *out)
+{
+    double least = INFINITY;
+    for (size_t i = 0; i < est->samples.n; i++) {
+        const struct sample *row = &est->samples.all[i].x;
+        double views = (double)space_count(row->shown) - (double)space_count(x->shown);
+        double d = (row->prompt != x->prompt) + (row->llm != x->llm) + views * views;
+        least = fmin(least, d);
+        out->n_exact += d == 0;
+    }
+    out->nearest = sqrt(least);
+}
+
+/* Parts are groups of equal rows; each row is told. */
+static enum status explain_metric(const struct estimator *est, const struct sample *x,
+    struct knn_neighbours *out, struct error *err)
+{
+    struct metric_part *parts = malloc(metric_n_groups(est->metric) * sizeof *parts);
+    out->all = malloc(est->n * sizeof *out->all);
+    if (!parts || !out->all) {
+        free(parts);
+        knn_neighbours_release(out);
+        return error_nomem(err, est->n * sizeof *out->all);
+    }
+    size_t n_parts = metric_parts(est->metric, x, parts);
+    out->estimate = out->base = out->least = out->greatest = metric_value(est->metric, x);
+    for (size_t p = 0; p < n_parts; p++)
+        for (size_t i = parts[p].first; i < parts[p].first + parts[p].n; i++) {
+            const struct sample_row *row = &est->samples.all[i];
+            out->base -= parts[p].weight * row->y;
+            out->all[out->n++] = (struct knn_neighbour) { .row = row->row,
+                .distance = parts[p].distance,
+                .score = row->y,
+                .places = 1,
+                .weight = parts[p].weight };
+        }
+    free(parts);
+    knn_neighbours_sort(out);
+    return OK;
+}
+
 /* --- all --- */
 
 static enum status check(const struct estimator_settings *set, const struct recorded *rec,
     size_t n, struct error *err)
 {
-    if (set->kind == ESTIMATOR_PUBLISHED && (set->k < 1 || set->k > KNN_MAX_K))
+    if (set->k > KNN_MAX_K)
         return error_set(
             err, E_ARG, "estimator: k is 1 to %d neighbours, not %zu", KNN_MAX_K, set->k);
     if (!(set->alpha > 0) || isinf(set->alpha))
@@ -184,7 +248,7 @@ static enum status check(const struct estimator_settings *set, const struct reco
             err, E_ARG, "estimator: alpha is a number above 0, not %g", set->alpha);
     if (set->n_folds < 2)
         return error_set(err, E_ARG, "estimator: cross-validation takes 2 folds or more");
-    size_t least = set->k ? set->k : 1;
+    size_t least = set->kind != ESTIMATOR_PUBLISHED ? 1 : set->k ? set->k : PUBLISHED_K;
     if (n < least)
         return error_set(err, E_DATA,
             "%s: the training sessions have %zu scored turns of the chosen llms, fewer "
@@ -200,11 +264,16 @@ enum status estimator_fit(const struct estimator_settings *settings,
 {
     *out = NULL;
     struct estimator_settings set = *settings;
-    if (set.kind == ESTIMATOR_PUBLISHED && !set.k)
-        set.k = PUBLISHED_K;
     enum status s = check(&set, rec, n, err);
+    struct estimator_choice choice;
+    if (!s && set.kind == ESTIMATOR_AUTO) {
+        s = estimator_choose(&set, rec, rows, n, &choice, err);
+        set.kind = choice.kind;
+    }
     if (s)
         return s;
+    if (!set.k)
+        set.k = PUBLISHED_K;
     struct estimator *est = calloc(1, sizeof *est);
     if (!est)
         return error_nomem(err, sizeof *est);
@@ -223,9 +292,8 @@ enum status estimator_fit(const struct estimator_settings *settings,
     case ESTIMATOR_ROLE:
     case ESTIMATOR_TASK: s = fit_means(est, err); break;
     case ESTIMATOR_RIDGE:
-    case ESTIMATOR_METRIC:
-    case ESTIMATOR_AUTO:
-        s = error_set(err, E_ARG, "estimator %s", estimator_names[set.kind]);
+    case ESTIMATOR_METRIC: s = fit_samples(est, err); break;
+    case ESTIMATOR_AUTO: // resolved above
         break;
     }
     if (s)
@@ -243,6 +311,9 @@ void estimator_free(struct estimator *est)
         return;
     free(est->rows);
     knn_free(est->knn);
+    samples_release(&est->samples);
+    ridge_free(est->ridge);
+    metric_free(est->metric);
     free(est->means);
     free(est->counts);
     free(est);
@@ -251,12 +322,20 @@ void estimator_free(struct estimator *est)
 double estimator_value(
     const struct estimator *est, const struct estimator_query *query, size_t action)
 {
-    if (est->settings.kind == ESTIMATOR_PUBLISHED) {
-        int16_t pair[SPACE_MAX_PAIR];
+    struct sample x;
+    int16_t pair[SPACE_MAX_PAIR];
+    switch (est->settings.kind) {
+    case ESTIMATOR_PUBLISHED:
         join_pair(&est->rec->space, query->states, action, pair);
         return knn_estimate(est->knn, pair);
+    case ESTIMATOR_RIDGE:
+        x = sample_of(est->rec, query, action);
+        return ridge_value(est->ridge, &x);
+    case ESTIMATOR_METRIC:
+        x = sample_of(est->rec, query, action);
+        return metric_value(est->metric, &x);
+    default: return est->means[class_of(est, query->task, action)];
     }
-    return est->means[class_of(est, query->task, action)];
 }
 
 void estimator_values(
@@ -270,14 +349,21 @@ void estimator_support(const struct estimator *est, const struct estimator_query
     size_t action, struct estimator_support *out)
 {
     *out = (struct estimator_support) { 0 };
-    if (est->settings.kind == ESTIMATOR_PUBLISHED) {
-        int16_t pair[SPACE_MAX_PAIR];
+    struct sample x = sample_of(est->rec, query, action);
+    int16_t pair[SPACE_MAX_PAIR];
+    switch (est->settings.kind) {
+    case ESTIMATOR_PUBLISHED:
         join_pair(&est->rec->space, query->states, action, pair);
         out->nearest = knn_nearest(est->knn, pair, &out->n_exact);
-        return;
+        break;
+    case ESTIMATOR_RIDGE: support_ridge(est, &x, out); break;
+    case ESTIMATOR_METRIC:
+        out->nearest = metric_nearest(est->metric, &x, &out->n_exact);
+        break;
+    default:
+        out->n_exact = est->counts[class_of(est, query->task, action)];
+        out->nearest = out->n_exact ? 0 : 1;
     }
-    out->n_exact = est->counts[class_of(est, query->task, action)];
-    out->nearest = out->n_exact ? 0 : 1;
 }
 
 enum status estimator_explain(const struct estimator *est,
@@ -285,6 +371,10 @@ enum status estimator_explain(const struct estimator *est,
     struct error *err)
 {
     memset(out, 0, sizeof *out);
+    if (est->settings.kind == ESTIMATOR_METRIC) {
+        struct sample x = sample_of(est->rec, query, action);
+        return explain_metric(est, &x, out, err);
+    }
     if (est->settings.kind != ESTIMATOR_PUBLISHED)
         return error_set(err, E_ARG,
             "estimator %s has no neighbours to show; take published or metric",
@@ -314,5 +404,13 @@ size_t estimator_n_rows(const struct estimator *est)
 
 size_t estimator_n_distinct(const struct estimator *est)
 {
-    return est->knn ? knn_n_distinct(est->knn) : 0;
+    if (est->knn)
+        return knn_n_distinct(est->knn);
+    if (est->metric)
+        return metric_n_groups(est->metric);
+    size_t n = 0;
+    for (size_t i = 0; i < est->samples.n; i++)
+        n +=
+            !i || sample_compare(&est->samples.all[i - 1].x, &est->samples.all[i].x) != 0;
+    return n;
 }

@@ -259,6 +259,12 @@ static int by_distance(const void *va, const void *vb)
     return a->row < b->row ? -1 : a->row > b->row;
 }
 
+void knn_neighbours_sort(struct knn_neighbours *n)
+{
+    if (n->n)
+        qsort(n->all, n->n, sizeof *n->all, by_distance);
+}
+
 /* All rows up to the k-th distance, sorted. */
 static void gather(
     const struct knn *knn, const int16_t *q, uint32_t last, struct knn_neighbours *out)
@@ -273,7 +279,7 @@ static void gather(
                 .score = knn->rows[i].y,
                 .weight = weight_at(d2) };
     }
-    qsort(out->all, out->n, sizeof *out->all, by_distance);
+    knn_neighbours_sort(out);
 }
 
 /* Shares of places and weight, and the range over the choices among the tied: their

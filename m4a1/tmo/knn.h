@@ -51,6 +51,7 @@ struct knn_neighbours {
     struct knn_neighbour *all; /* by distance, then score, then row */
     size_t n;
     double estimate;
+    double base; /* estimate = base + the weighted scores; 0 for the published k-NN */
     double least, greatest; /* over every choice among the rows at the k-th distance */
     size_t n_at_last;       /* rows at the k-th distance */
     size_t n_taken;         /* places they share; below n_at_last where there is a tie */
@@ -60,5 +61,7 @@ struct knn_neighbours {
 MUST_CHECK enum status knn_explain(const struct knn *knn, const int16_t *q,
     struct knn_neighbours *out, struct error *err);
 void knn_neighbours_release(struct knn_neighbours *n);
+/* Into the order of `all`. */
+void knn_neighbours_sort(struct knn_neighbours *n);
 
 #endif

@@ -20,17 +20,26 @@ struct sample {
     uint32_t shown;  /* what the llm sees with this turn */
 };
 
-/* Training rows.  The texts are rec's. */
+struct sample_row {
+    struct sample x;
+    double y;       /* score */
+    size_t session; /* index into rec->sessions */
+    size_t row;     /* index into rec->rows */
+};
+
+/* Training rows, sorted by prompt, llm, views, task, score, row: what is fitted depends on
+ * no order of input, and equal samples lie side by side. */
 struct samples {
-    struct sample *x; /* [n] owned */
-    double *y;        /* [n] owned */
-    size_t *sessions; /* [n] index into rec->sessions; owned */
+    struct sample_row *all; /* [n] owned */
     size_t n;
     const struct recorded *rec;
 };
 
 struct sample sample_of(
     const struct recorded *rec, const struct estimator_query *query, size_t action);
+
+/* The order of samples; 0 where they agree in all but task and shown views. */
+int sample_compare(const struct sample *a, const struct sample *b);
 
 /* The samples of rows[n], indices into rec->rows. */
 MUST_CHECK enum status samples_build(struct samples *out, const struct recorded *rec,

@@ -2,7 +2,6 @@
 #include "m4a1/tmo/a2c.h"
 
 #include <stdlib.h>
-#include <math.h>
 #include "m4a1/tmo/advantage.h"
 #include "m4a1/tmo/rmsprop.h"
 #include "m4a1/tmo/stream.h"
@@ -79,17 +78,6 @@ static void policy_loss(float *d, const float *p, size_t n, size_t action, doubl
     d[action] -= (float)scale;
 }
 
-/* d [A] += the derivatives of -weight * entropy: weight * p (log p + entropy). */
-static void entropy_loss(float *d, const float *p, size_t n, double weight)
-{
-    double entropy = 0;
-    for (size_t a = 0; a < n; a++)
-        entropy -= p[a] > 0 ? (double)p[a] * log((double)p[a]) : 0;
-    for (size_t a = 0; a < n; a++)
-        if (p[a] > 0)
-            d[a] += (float)(weight * (double)p[a] * (log((double)p[a]) + entropy));
-}
-
 /* One step on mean(-advantage * log p) + value_weight * mean((return - value)^2) -
  * entropy_weight * mean(entropy).  The network has not changed since the rollout, so its
  * passes are still those. */
@@ -108,7 +96,7 @@ static void update(struct run *run)
         float *d = run->policy.d_out + t * policy->n_wide;
         policy_loss(d, p, net->n_actions, run->chosen[t], share * run->advantage[t]);
         if (set->entropy_weight > 0)
-            entropy_loss(d, p, net->n_actions, share * set->entropy_weight);
+            add_entropy_loss(d, p, net->n_actions, share * set->entropy_weight);
         // The return is advantage + value, so return - value is the advantage itself.
         run->value.d_out[t * value->n_wide] =
             (float)(-2 * set->value_weight * share * run->advantage[t]);

@@ -1,6 +1,8 @@
 /* advantage.c - see advantage.h. */
 #include "m4a1/tmo/advantage.h"
 
+#include <math.h>
+
 void advantages(const double *reward, const double *value, const unsigned char *ended,
     size_t n, double gamma, double lambda, double *advantage)
 {
@@ -26,4 +28,15 @@ size_t draw_action(const float *p, size_t n_actions, struct rng *rng)
             break;
     }
     return last;
+}
+
+double add_entropy_loss(float *d, const float *p, size_t n_actions, double weight)
+{
+    double entropy = 0;
+    for (size_t a = 0; a < n_actions; a++)
+        entropy -= p[a] > 0 ? (double)p[a] * log((double)p[a]) : 0;
+    for (size_t a = 0; a < n_actions; a++)
+        if (p[a] > 0)
+            d[a] += (float)(weight * (double)p[a] * (log((double)p[a]) + entropy));
+    return entropy;
 }

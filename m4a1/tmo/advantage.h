@@ -1,4 +1,5 @@
-/* advantage.h - what A2C and PPO share: advantages of a rollout and drawing an action. */
+/* advantage.h - what A2C and PPO share: advantages of a rollout, drawing an action, and
+ * the pull of entropy. */
 #ifndef M4A1_TMO_ADVANTAGE_H
 #define M4A1_TMO_ADVANTAGE_H
 
@@ -15,5 +16,9 @@ void advantages(const double *reward, const double *value, const unsigned char *
 /* An action a with probability p[a], which sum to 1 but for rounding; never one of
  * probability 0. */
 size_t draw_action(const float *p, size_t n_actions, struct rng *rng);
+
+/* Add to d [A] the derivatives of -weight * entropy by the logits whose softmax is p:
+ * weight * p * (log p + entropy).  Returns the entropy. */
+double add_entropy_loss(float *d, const float *p, size_t n_actions, double weight);
 
 #endif

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 #include "m4a1/tmo/a2c.h"
+#include "m4a1/tmo/dqn.h"
+#include "m4a1/tmo/ppo.h"
 
 #define REPORT_EVERY 500 /* steps */
 
@@ -184,8 +186,7 @@ enum status learner_train(const struct environment *env,
         return s;
     switch (settings->kind) {
     case LEARNER_A2C: return a2c_train(env, settings, seed, report, arg, out, err);
-    default:
-        return error_set(
-            err, E_ARG, "%s cannot be trained", learner_names[settings->kind]);
+    case LEARNER_PPO: return ppo_train(env, settings, seed, report, arg, out, err);
+    default: return dqn_train(env, settings, seed, report, arg, out, err);
     }
 }

@@ -15,6 +15,7 @@ struct oracle_options oracle_options(void)
 
 struct view_of_world {
     const struct environment *env;
+    size_t n_states;          /* numbers of the observation that estimates depend on */
     struct outcome *outcomes; /* [A] */
 };
 
@@ -44,20 +45,19 @@ static void follow(
 static void key(const void *arg, const void *node, void *out)
 {
     const struct view_of_world *view = arg;
-    const struct recorded *rec = view->env->rec;
     const struct episode *ep = node;
     unsigned char *to = out;
-    memcpy(to, ep->states, rec->space.n_states * sizeof *ep->states);
-    to += rec->space.n_states * sizeof *ep->states;
     memcpy(to, &ep->context, sizeof ep->context);
     to += sizeof ep->context;
-    memcpy(to, ep->sent, rec->n_providers * sizeof *ep->sent);
+    memcpy(to, ep->sent, view->env->rec->n_providers * sizeof *ep->sent);
+    to += view->env->rec->n_providers * sizeof *ep->sent;
+    memcpy(to, ep->states, view->n_states * sizeof *ep->states);
 }
 
-static size_t key_size(const struct recorded *rec)
+static size_t key_size(const struct view_of_world *view)
 {
-    return rec->space.n_states * sizeof(int16_t) + sizeof(uint32_t) +
-           rec->n_providers * sizeof(uint32_t);
+    return sizeof(uint32_t) * (1 + view->env->rec->n_providers) +
+           view->n_states * sizeof(int16_t);
 }
 
 static enum status search_session(const struct environment *env, size_t session,
@@ -71,17 +71,20 @@ static enum status search_session(const struct environment *env, size_t session,
         return error_set(err, E_ARG,
             "session %lld has %zu turns; the oracle searches sessions of up to %d",
             (long long)env->rec->sessions[session].id, n_turns, SEARCH_MAX_TURNS);
-    oracle_bounds(env, session, most, least);
+    enum status s = oracle_bounds(env, session, most, least, err);
+    if (s)
+        return s;
     struct outcome *outcomes = malloc(env->n_actions * sizeof *outcomes);
     if (!outcomes)
         return error_nomem(err, env->n_actions * sizeof *outcomes);
-    const struct view_of_world view = { env, outcomes };
+    const struct view_of_world view = { env,
+        oracle_reads_states(env) ? env->rec->space.n_states : 0, outcomes };
     struct episode start;
     episode_start(&start, env, RULES_MODEL, session);
     const struct search_problem problem = { .n_turns = n_turns,
         .n_actions = env->n_actions,
         .node_size = sizeof start,
-        .key_size = key_size(env->rec),
+        .key_size = key_size(&view),
         .start = &start,
         .limits = env->settings.constraints,
         .n_limits = env->settings.n_constraints,
@@ -91,7 +94,7 @@ static enum status search_session(const struct environment *env, size_t session,
         .expand = expand,
         .follow = follow,
         .key = key };
-    enum status s = search_best(&problem, ceilings, best, kept, err);
+    s = search_best(&problem, ceilings, best, kept, err);
     free(outcomes);
     return s;
 }

@@ -73,9 +73,13 @@ void oracle_release(struct oracle *oracle);
 void oracle_unproved(const struct oracle *oracle, char *text, size_t size);
 
 /* Everything that an action could lead to in the turns of a session is within these:
- * most[t] reward, least[t] use of each kind, [n_turns] each. */
-void oracle_bounds(
-    const struct environment *env, size_t session, double *most, struct turn_cost *least);
+ * most[t] reward, least[t] use of each kind, [n_turns] each.  E_NOMEM. */
+MUST_CHECK enum status oracle_bounds(const struct environment *env, size_t session,
+    double *most, struct turn_cost *least, struct error *err);
+
+/* True where estimates depend on what the turns before did; else on the views of the
+ * dialogue only, and long sessions have few different nodes. */
+int oracle_reads_states(const struct environment *env);
 
 /* Play what was found: the arg of oracle_weigh(). */
 struct oracle_player {

@@ -1,9 +1,15 @@
 /* oracle_bounds.c - what no turn of a session exceeds, whatever came before it. */
 #include <math.h>
+#include <stdlib.h>
 
 #include "m4a1/tmo/oracle.h"
 
-/* The greatest estimated response in a turn, times alpha: estimates are means of scores. */
+int oracle_reads_states(const struct environment *env)
+{
+    return estimator_fitted(env->estimator)->kind == ESTIMATOR_PUBLISHED;
+}
+
+/* The greatest estimate of the k-NN, times alpha: estimates are means of scores. */
 static double most_response(const struct environment *env)
 {
     const struct recorded *rec = env->rec;
@@ -61,13 +67,39 @@ static struct turn_cost least_cost(const struct environment *env)
     return least;
 }
 
-void oracle_bounds(
-    const struct environment *env, size_t session, double *most, struct turn_cost *least)
+/* The greatest reward of a turn where it depends on the views of the dialogue only. */
+static double most_of_contexts(struct episode *ep, size_t turn, struct outcome *outcomes)
+{
+    uint32_t all = views_of(&ep->env->rec->space);
+    double most = -INFINITY;
+    ep->turn = turn;
+    for (uint32_t context = 0; context <= all; context++) {
+        if (context & ~all)
+            continue;
+        ep->context = context;
+        episode_outcomes(ep, outcomes);
+        for (size_t a = 0; a < ep->env->n_actions; a++)
+            most = fmax(most, outcomes[a].reward);
+    }
+    return most;
+}
+
+enum status oracle_bounds(const struct environment *env, size_t session, double *most,
+    struct turn_cost *least, struct error *err)
 {
     const struct recorded_session *of = &env->rec->sessions[session];
+    struct outcome *outcomes = malloc(env->n_actions * sizeof *outcomes);
+    if (!outcomes)
+        return error_nomem(err, env->n_actions * sizeof *outcomes);
+    struct episode ep;
+    episode_start(&ep, env, RULES_MODEL, session);
+    int reads_states = oracle_reads_states(env);
     double response = most_response(env);
     for (size_t t = 0; t < of->n_turns; t++) {
-        most[t] = response + most_of_turn(env, of->first + t);
+        most[t] = reads_states ? response + most_of_turn(env, of->first + t)
+                               : most_of_contexts(&ep, t, outcomes);
         least[t] = least_cost(env);
     }
+    free(outcomes);
+    return OK;
 }

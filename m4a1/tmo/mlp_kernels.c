@@ -11,7 +11,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 #ifdef __clang__
-#define UNROLL _Pragma("unroll")
+#define UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define UNROLL _Pragma("GCC unroll 8")
 #endif
@@ -21,6 +21,8 @@
 #define MAX_VECTORS 8
 
 typedef float floats __attribute__((vector_size(32), aligned(4), may_alias));
+typedef float sixteen __attribute__((vector_size(64), aligned(4), may_alias));
+typedef int32_t ints __attribute__((vector_size(32)));
 typedef uint32_t bits __attribute__((vector_size(32), aligned(4), may_alias));
 
 #define AT(p) (*(floats *)(p))
@@ -44,50 +46,55 @@ INLINE void blend(floats *out, const bits *mask, const floats *x, const floats *
 }
 
 /* rows x vectors of c at once, which stay in registers; both are constants where this is
- * inlined. */
-INLINE void tile(const struct mlp_product *p, size_t row, size_t column, const int rows,
-    const int vectors)
-{
-    floats sum[MAX_ROWS][MAX_VECTORS];
-    const float *a = p->a + row * p->row_step, *b = p->b + column;
-    const size_t row_step = p->row_step, sum_step = p->sum_step, n = p->n;
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vectors; v++)
-        sum[r][v] = (floats) { 0 };
-    for (size_t k = p->k; k-- > 0; a += sum_step, b += n) {
-        UNROLL for (int r = 0; r < rows; r++)
-        {
-            float scale = a[(size_t)r * row_step];
-            UNROLL for (int v = 0; v < vectors; v++) sum[r][v] +=
-                FROM(b + LANES * (size_t)v) * scale;
-        }
+ * inlined.  For vectors of eight floats and of sixteen. */
+#define TILE(tile, type)                                                                 \
+    INLINE void tile(const struct mlp_product *p, size_t row, size_t column,             \
+        const int rows, const int vectors)                                               \
+    {                                                                                    \
+        const size_t row_step = p->row_step, sum_step = p->sum_step, n = p->n;           \
+        const size_t lanes = sizeof(type) / sizeof(float);                               \
+        const float *a = p->a + row * row_step, *b = p->b + column;                      \
+        float *c = p->c + row * n + column;                                              \
+        type sum[MAX_ROWS][MAX_VECTORS];                                                 \
+        UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vectors; v++)   \
+            sum[r][v] = (type) { 0 };                                                    \
+        for (size_t k = p->k; k-- > 0; a += sum_step, b += n) {                          \
+            UNROLL for (int r = 0; r < rows; r++)                                        \
+            {                                                                            \
+                float scale = a[(size_t)r * row_step];                                   \
+                UNROLL for (int v = 0; v < vectors; v++) sum[r][v] +=                    \
+                    *(const type *)(b + lanes * (size_t)v) * scale;                      \
+            }                                                                            \
+        }                                                                                \
+        UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vectors; v++) * \
+            (type *)(c + (size_t)r * n + lanes * (size_t)v) = sum[r][v];                 \
+    }                                                                                    \
+    /* Some columns of c, all rows. */                                                   \
+    INLINE void tile##_strip(                                                            \
+        const struct mlp_product *p, size_t column, const int rows, const int vectors)   \
+    {                                                                                    \
+        size_t row = 0;                                                                  \
+        for (; row + (size_t)rows <= p->m; row += (size_t)rows)                          \
+            tile(p, row, column, rows, vectors);                                         \
+        for (; row < p->m; row++)                                                        \
+            tile(p, row, column, 1, vectors);                                            \
     }
-    float *c = p->c + row * n + column;
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vectors; v++)
-        AT(c + (size_t)r * n + LANES * (size_t)v) = sum[r][v];
-}
 
-/* Some columns of c, the rows from `row` on. */
-INLINE void strip(const struct mlp_product *p, size_t row, size_t column, const int rows,
-    const int vectors)
-{
-    for (; row + (size_t)rows <= p->m; row += (size_t)rows)
-        tile(p, row, column, rows, vectors);
-    for (; row < p->m; row++)
-        tile(p, row, column, 1, vectors);
-}
+TILE(tile, floats)
+TILE(wide, sixteen)
 
 /* Two vectors wide, so that a row of b is read for many rows of a; what rows are left go
  * eight wide. */
 INLINE void multiply(const struct mlp_product *p, const int rows)
 {
-    size_t whole = p->m - p->m % (size_t)rows, column = 0;
-    struct mlp_product most = *p;
-    most.m = whole;
+    struct mlp_product whole = *p;
+    whole.m -= p->m % (size_t)rows;
+    size_t column = 0;
     for (; column + 2 * LANES <= p->n; column += 2 * LANES)
-        strip(&most, 0, column, rows, 2);
+        tile_strip(&whole, column, rows, 2);
     if (column < p->n)
-        strip(&most, 0, column, rows, 1);
-    for (size_t row = whole; row < p->m; row++) {
+        tile_strip(&whole, column, rows, 1);
+    for (size_t row = whole.m; row < p->m; row++) {
         for (column = 0; column + 8 * LANES <= p->n; column += 8 * LANES)
             tile(p, row, column, 1, 8);
         for (; column + 2 * LANES <= p->n; column += 2 * LANES)
@@ -96,6 +103,22 @@ INLINE void multiply(const struct mlp_product *p, const int rows)
             tile(p, row, column, 1, 1);
     }
 }
+
+#ifdef __x86_64__
+
+/* The same for processors with 32 registers of sixteen floats. */
+INLINE void multiply_sixteen(const struct mlp_product *p)
+{
+    size_t column = 0;
+    for (; column + 4 * 2 * LANES <= p->n; column += 4 * 2 * LANES)
+        wide_strip(p, column, 4, 4);
+    for (; column + 2 * LANES <= p->n; column += 2 * LANES)
+        wide_strip(p, column, 8, 1);
+    if (column < p->n)
+        tile_strip(p, column, 8, 1);
+}
+
+#endif
 
 /* tanh as x P(x^2) / Q(x^2) for |x| <= 7.9, where it is 1 to single precision; P and Q by
  * iterated weighted least squares, so that the relative error is 2e-8 before rounding. */
@@ -166,15 +189,45 @@ INLINE void sum_rows(float *sums, const float *x, size_t n, size_t width)
     }
 }
 
-/* Eight lines of x a time, so that whole vectors of y are written. */
+/* out = lanes of a (0 to 7) and b (8 to 15), by a list of eight. */
+#ifdef __clang__
+#define PICK(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define PICK(a, b, ...) __builtin_shuffle(a, b, (ints) { __VA_ARGS__ })
+#endif
+
+/* Eight vectors as the rows of a square; afterwards they are its columns. */
+INLINE void turn(floats *v)
+{
+    floats t[LANES];
+    UNROLL for (int i = 0; i < 4; i++)
+    {
+        t[2 * i] = PICK(v[2 * i], v[2 * i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+        t[2 * i + 1] = PICK(v[2 * i], v[2 * i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+    }
+    UNROLL for (int i = 0; i < 2; i++) UNROLL for (int j = 0; j < 2; j++)
+    {
+        v[4 * i + 2 * j] = PICK(t[4 * i + j], t[4 * i + 2 + j], 0, 1, 8, 9, 4, 5, 12, 13);
+        v[4 * i + 2 * j + 1] =
+            PICK(t[4 * i + j], t[4 * i + 2 + j], 2, 3, 10, 11, 6, 7, 14, 15);
+    }
+    UNROLL for (int i = 0; i < 4; i++)
+    {
+        t[i] = PICK(v[i], v[4 + i], 0, 1, 2, 3, 8, 9, 10, 11);
+        t[4 + i] = PICK(v[i], v[4 + i], 4, 5, 6, 7, 12, 13, 14, 15);
+    }
+    UNROLL for (int i = 0; i < LANES; i++) v[i] = t[i];
+}
+
 INLINE void transpose(float *y, const float *x, size_t columns)
 {
     for (size_t r = 0; r < HIDDEN; r += LANES)
-        for (size_t c = 0; c < columns; c++) {
-            floats v;
-            UNROLL for (int i = 0; i < LANES; i++) v[i] =
-                x[(r + (size_t)i) * columns + c];
-            AT(y + c * HIDDEN + r) = v;
+        for (size_t c = 0; c < columns; c += LANES) {
+            floats v[LANES];
+            UNROLL for (size_t i = 0; i < LANES; i++) v[i] =
+                FROM(x + (r + i) * columns + c);
+            turn(v);
+            UNROLL for (size_t i = 0; i < LANES; i++) AT(y + (c + i) * HIDDEN + r) = v[i];
         }
 }
 
@@ -279,6 +332,12 @@ __attribute__((target("avx2"))) static inline void roots_avx2(floats *x)
     *x = __builtin_ia32_sqrtps256(*x);
 }
 
+__attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2"))) static inline void
+roots_avx512(floats *x)
+{
+    *x = __builtin_ia32_sqrtps256(*x);
+}
+
 #else
 
 static inline void roots_plain(floats *x)
@@ -292,10 +351,10 @@ static inline void roots_plain(floats *x)
 /* --- the same for several processors --- */
 
 // NOLINTBEGIN(bugprone-macro-parentheses): attributes cannot stand in parentheses
-#define VARIANT(variant, attributes, rows)                                               \
+#define VARIANT(variant, attributes, product)                                            \
     attributes static void multiply_##variant(const struct mlp_product *p)               \
     {                                                                                    \
-        multiply(p, rows);                                                               \
+        product;                                                                         \
     }                                                                                    \
     attributes static void tanh_rows_##variant(float *h, const float *bias, size_t n)    \
     {                                                                                    \
@@ -355,17 +414,22 @@ static inline void roots_plain(floats *x)
             square_sum_##variant, rmsprop_##variant, adam_##variant                      \
     }
 
-VARIANT(plain, , 2)
+VARIANT(plain, , multiply(p, 2))
 
 #ifdef __x86_64__
 
-VARIANT(avx2, __attribute__((target("avx2"))), 4)
+VARIANT(avx2, __attribute__((target("avx2"))), multiply(p, 4))
+VARIANT(avx512, __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2"))),
+    multiply_sixteen(p))
 
-static const struct mlp_kernels all[] = { ENTRY(avx2), ENTRY(plain) };
+static const struct mlp_kernels all[] = { ENTRY(avx512), ENTRY(avx2), ENTRY(plain) };
 
 static int runs_here(const struct mlp_kernels *k)
 {
-    return k != &all[0] || __builtin_cpu_supports("avx2");
+    if (k == &all[0])
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+    return k != &all[1] || __builtin_cpu_supports("avx2");
 }
 
 #else

@@ -1,10 +1,11 @@
 /* mlp_kernels.h - the loops that training spends its time in, for the processor at hand.
  *
- * Written once with the vector extension that gcc and clang share, compiled for AVX2 and
- * for the processor that the program is built for (mlp_kernels.c).  Every number is one
- * chain of products and sums in a fixed order, eight lanes side by side, no product fused
- * with a sum: so all variants give the same bits, and a row of a batch those of the row
- * alone.  Counts called padded are multiples of MLP_LANES.  No state. */
+ * Written once with the vector extension that gcc and clang share, compiled for AVX-512,
+ * for AVX2 and for the processor that the program is built for (mlp_kernels.c).  Every
+ * number is one chain of products and sums in a fixed order, and no product is fused with
+ * a sum: so all forms give the same bits, and a row of a batch those of the row alone.
+ * Counts called padded are multiples of MLP_LANES.  No state.
+ */
 #ifndef M4A1_TMO_MLP_KERNELS_H
 #define M4A1_TMO_MLP_KERNELS_H
 
@@ -39,7 +40,7 @@ struct rmsprop_step {
 };
 
 struct mlp_kernels {
-    const char *name; /* "avx2" or "plain" */
+    const char *name; /* "avx512", "avx2" or "plain" */
 
     void (*multiply)(const struct mlp_product *p);
 

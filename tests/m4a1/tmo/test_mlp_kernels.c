@@ -54,7 +54,8 @@ static void test_forms(void **state)
     assert_string_equal(mlp_kernels_at(n - 1)->name, "plain");
     assert_ptr_equal(mlp_kernels_best(), mlp_kernels_at(0));
 #ifdef __x86_64__
-    assert_int_equal(n, __builtin_cpu_supports("avx2") ? 2 : 1);
+    assert_int_equal(n, 1 + (__builtin_cpu_supports("avx2") != 0) +
+                            (__builtin_cpu_supports("avx512dq") != 0));
 #endif
 }
 
@@ -202,7 +203,7 @@ static void check_softmax(size_t n, double spread, int masked)
         total = 0;
         for (size_t i = 0; i < end; i++) {
             double exact = i < n ? exp((double)x[i] - most) / sum : 0;
-            NEAR(p[i], exact, 1e-6 * exact + 1e-37);
+            NEAR(p[i], exact, 1e-5 * exact + 1e-37); // x - most is rounded
             total += (double)p[i];
         }
         NEAR(total, 1, 1e-6);

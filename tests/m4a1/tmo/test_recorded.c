@@ -147,12 +147,129 @@ static void test_other_llms(void **state)
     dataset_free(data);
 }
 
+/* Session 3: gpt adds view 1, then a local turn, then claude adds view 0 while the
+ * dialogue holds view 1; beside it gpt shows both, and phi answers without. */
+static const char three_llms[] =
+    "[{\"id\": 3, \"image_paths\": [\"Scenario_1_Modality_0_Activity_1.jpg\","
+    "\"Scenario_1_Modality_1_Activity_1.jpg\"], \"interactions\": ["
+    "{\"question\": \"q\", \"task_cat\": \"b\", \"action\": 1, \"llm\": \"gpt\", "
+    "\"image_index\": [1], \"answer\": \"yes\", \"score\": 2, "
+    "\"interaction_time\": 1, \"usage_cost\": 0},"
+    "{\"question\": \"p\", \"task_cat\": \"a\", \"action\": 0, \"llm\": \"phi\", "
+    "\"image_index\": null, \"answer\": \"Sorry, I can\u2019t\", \"score\": 1, "
+    "\"interaction_time\": 1, \"usage_cost\": 0},"
+    "{\"question\": \"q\", \"task_cat\": \"a\", \"action\": 1, \"llm\": \"claude\", "
+    "\"image_index\": [1, 0], \"answer\": \"yes\", \"score\": 0.5, "
+    "\"interaction_time\": 1, \"usage_cost\": 0, \"fan_out\": ["
+    "{\"action\": 1, \"llm\": \"gpt\", \"image_index\": [0, 1], \"answer\": \"yes\","
+    "\"score\": 1.5, \"interaction_time\": 1, \"usage_cost\": 0},"
+    "{\"action\": 0, \"llm\": \"phi\", \"image_index\": null, \"answer\": \"yes\","
+    "\"score\": 0.25, \"interaction_time\": 1, \"usage_cost\": 0}]}"
+    "], \"association_score\": [[0.2, -0.1], [0, 0], [0.1, 0.3]]}]";
+
+static void test_default_encoding(void **state)
+{
+    (void)state;
+    struct dataset *data = text_dataset(three_llms);
+    struct recorded_settings set = recorded_defaults();
+    struct recorded *rec;
+    set.tau = 1;
+    assert_int_equal(recorded_build(data, &set, &rec, NULL), OK);
+    const struct space *space = &rec->space;
+    // llms: phi, claude, gpt; actions: phi, claude with {} 0 1 01, gpt with {} 0 1 01.
+    assert_int_equal(space->n_llms, 3);
+    assert_int_equal(space->n_actions, 9);
+    assert_string_equal(data->llms[rec->llms[2]].name, "gpt");
+    assert_int_equal(rec->n_providers, 3);
+    assert_int_equal(rec->longest, 3);
+    assert_memory_equal(rec->actions, ((int[]) { 7, 0, 2 }), 3 * sizeof(int));
+    assert_memory_equal(rec->contexts, ((uint32_t[]) { 0, 2, 2 }), 3 * sizeof(uint32_t));
+    assert_memory_equal(rec->added, ((uint32_t[]) { 2, 0, 1 }), 3 * sizeof(uint32_t));
+    // phi, claude, gpt; views of the turn before; views of the dialogue; task
+    assert_memory_equal(rec->observations,
+        ((int16_t[]) { 0, 0, 0, 0, 0, 0, 0, 1, /**/ 0, 0, 1, 0, 1, 0, 1, 0, /**/ 1, 0, 0,
+            0, 0, 0, 1, 0 }),
+        24 * sizeof(int16_t));
+    assert_memory_equal(rec->prompts, ((size_t[]) { 0, 1, 0 }), 3 * sizeof(size_t));
+    assert_int_equal(rec->n_prompts, 2);
+    assert_string_equal(rec->prompt_texts[1], "p");
+
+    // The refusal in other case and apostrophe scores 0; fan-out rows stand behind.
+    static const struct recorded_row rows[] = { { 0, 7, 2, 0 }, { 1, 0, 0, 0 },
+        { 2, 2, 0.5, 0 }, { 2, 6, 1.5, 1 }, { 2, 0, 0.25, 1 } };
+    assert_int_equal(rec->n_rows, 5);
+    assert_int_equal(rec->n_path_rows, 3);
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(rec->rows[i].turn, rows[i].turn);
+        assert_int_equal(rec->rows[i].action, rows[i].action);
+        assert_int_equal(rec->rows[i].fan_out, rows[i].fan_out);
+        NEAR(rec->rows[i].score, rows[i].score);
+    }
+    // Views that are there already add nothing; a cloud llm sees them, phi does not.
+    assert_int_equal(recorded_added(rec, 8, 2), 1);
+    assert_int_equal(recorded_shown(rec, 6, 2), 3);
+    assert_int_equal(recorded_shown(rec, 5, 2), 2);
+    assert_int_equal(recorded_shown(rec, 0, 2), 0);
+    recorded_free(rec);
+
+    // Recorded actions only: phi, claude + 0, gpt + 0, gpt + 1.
+    set.actions = ACTIONS_RECORDED;
+    assert_int_equal(recorded_build(data, &set, &rec, NULL), OK);
+    static const struct space_action recorded[] = { { 0, 0 }, { 1, 1 }, { 2, 1 },
+        { 2, 2 } };
+    assert_int_equal(rec->space.n_actions, 4);
+    for (size_t a = 0; a < 4; a++) {
+        assert_int_equal(rec->space.actions[a].llm, recorded[a].llm);
+        assert_int_equal(rec->space.actions[a].views, recorded[a].views);
+    }
+    assert_int_equal(rec->n_unlisted, 0);
+    recorded_free(rec);
+
+    // Listed: gpt with both views does what gpt + 0 did where the dialogue holds 1; the
+    // first turn, claude and phi are of no listed action.
+    static const struct recorded_listed listed[] = { { 2, 3 }, { 2, 0 } };
+    set.actions = ACTIONS_LISTED;
+    set.listed = listed;
+    set.n_listed = 2;
+    assert_int_equal(recorded_build(data, &set, &rec, NULL), OK);
+    assert_int_equal(rec->n_rows, 1);
+    assert_int_equal(rec->rows[0].action, 0);
+    assert_int_equal(rec->n_unlisted, 4);
+    assert_memory_equal(rec->actions, ((int[]) { -1, -1, -1 }), 3 * sizeof(int));
+    recorded_free(rec);
+    dataset_free(data);
+}
+
+/* For one local and one cloud llm states and actions are the published ones, with the
+ * dialogue's views behind: a window without a second upload is the same but for them. */
+static void test_default_is_published_for_two_llms(void **state)
+{
+    (void)state;
+    const double score[2][2] = { { 1, 2 }, { 3, 4 } };
+    struct dataset *data = simple_dataset(30, 1, score);
+    struct recorded *published = build(data, 2), *rec;
+    struct recorded_settings set = recorded_defaults();
+    set.tau = 2;
+    assert_int_equal(recorded_build(data, &set, &rec, NULL), OK);
+    assert_int_equal(rec->space.n_actions, published->space.n_actions);
+    assert_memory_equal(rec->space.actions, published->space.actions,
+        rec->space.n_actions * sizeof *rec->space.actions);
+    assert_memory_equal(rec->actions, published->actions, 30 * sizeof *rec->actions);
+    assert_int_equal(rec->space.llm_size, 1);
+    assert_int_equal(rec->space.state_size, published->space.state_size + 2);
+    recorded_free(published);
+    recorded_free(rec);
+    dataset_free(data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),
         cmocka_unit_test(test_encoding_of_views_and_refusals),
         cmocka_unit_test(test_other_llms),
+        cmocka_unit_test(test_default_encoding),
+        cmocka_unit_test(test_default_is_published_for_two_llms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

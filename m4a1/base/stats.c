@@ -92,3 +92,45 @@ double stats_student_end(double p, double df)
     }
     return high;
 }
+
+double stats_normal_below(double z)
+{
+    return 0.5 * erfc(-z / sqrt(2));
+}
+
+double stats_normal_at(double p)
+{
+    double low = -40, high = 40;
+    for (int i = 0; i < 200 && high - low > 1e-14 * (1 + fabs(low)); i++) {
+        double z = low + (high - low) / 2;
+        if (stats_normal_below(z) < p)
+            low = z;
+        else
+            high = z;
+    }
+    return high;
+}
+
+/* How many tests are not refused before that of p[i] is looked at; equal ones in order. */
+static size_t rank_of(const double *p, size_t n, size_t i)
+{
+    size_t rank = 0;
+    for (size_t j = 0; j < n; j++)
+        rank += p[j] < p[i] || (p[j] == p[i] && j < i);
+    return rank;
+}
+
+void stats_holm(const double *p, size_t n, double *adjusted)
+{
+    size_t n_tests = 0;
+    for (size_t i = 0; i < n; i++) {
+        n_tests += isnan(p[i]) ? 0 : 1;
+        adjusted[i] = isnan(p[i]) ? NAN : 0;
+    }
+    for (size_t j = 0; j < n; j++) {
+        double one = fmin(1, (double)(n_tests - rank_of(p, n, j)) * p[j]);
+        for (size_t i = 0; i < n && !isnan(p[j]); i++)
+            if (p[i] >= p[j] && one > adjusted[i])
+                adjusted[i] = one;
+    }
+}

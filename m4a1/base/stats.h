@@ -19,4 +19,15 @@ double stats_quantile(double *x, size_t n, double q);
 double stats_student_tails(double t, double df);
 double stats_student_end(double p, double df);
 
+/* The normal distribution: how likely a value below z is, and the z that lies above a
+ * share p in (0, 1). */
+double stats_normal_below(double z);
+double stats_normal_at(double p);
+
+/* Holm's step-down correction ("A simple sequentially rejective multiple test procedure",
+ * 1979): adjusted[n] of p[n], such that calling every difference real whose adjusted value
+ * is at most q calls any wrongly with probability at most q.  NAN stays NAN and counts as
+ * no comparison.  adjusted is not p. */
+void stats_holm(const double *p, size_t n, double *adjusted);
+
 #endif

@@ -45,11 +45,42 @@ static void students_t_is_that_of_the_tables(void **state)
     near(stats_student_end(0.05, 2.5), 3.558, 2e-2); /* between 2 and 3 */
 }
 
+static void normal_distribution(void **state)
+{
+    (void)state;
+    near(stats_normal_below(0), 0.5, 1e-15);
+    near(stats_normal_below(1.959963984540054), 0.975, 1e-14);
+    near(stats_normal_at(0.975), 1.959963984540054, 1e-12);
+    near(stats_normal_at(0.005), -2.5758293035489004, 1e-12);
+}
+
+/* The example of R's p.adjust(c(.01, .02, .03, .04), "holm"), and ties and missing ones. */
+static void holm(void **state)
+{
+    (void)state;
+    double p[] = { 0.03, 0.01, NAN, 0.04, 0.02 }, q[5];
+    const double want[] = { 0.06, 0.04, NAN, 0.06, 0.06 };
+    stats_holm(p, 5, q);
+    for (int i = 0; i < 5; i++)
+        if (i == 2)
+            assert_true(isnan(q[i]));
+        else
+            near(q[i], want[i], 1e-15);
+    double ties[] = { 0.5, 0, 0.5 };
+    stats_holm(ties, 3, q);
+    near(q[0], 1, 0);
+    near(q[1], 0, 0);
+    near(q[2], 1, 0);
+    stats_holm(ties, 0, q);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(means_and_quantiles),
         cmocka_unit_test(students_t_is_that_of_the_tables),
+        cmocka_unit_test(normal_distribution),
+        cmocka_unit_test(holm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

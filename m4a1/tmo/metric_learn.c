@@ -1,20 +1,25 @@
 /* metric_learn.c - the weights of the metric, by cross-validation inside the rows.
  *
  * Coordinate descent over short lists of values: a value is taken where it makes the
- * squared error of the held-out rows less.  What serves prompts without rows (`unseen`,
- * `task`) is learned on folds by prompt, since folds by session say nothing about it; the
- * rest on folds by session.  Few rows are left with the weights to start with. */
+ * squared error of the held-out rows less beyond chance.  What serves prompts without
+ * rows (`unseen`, `task`) is learned on folds by prompt, since folds by session say
+ * nothing about it; the rest on folds by session.  Few rows are left with the weights to
+ * start with. */
 #include "m4a1/tmo/metric.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "m4a1/base/stats.h"
+#include "m4a1/tmo/cross_validation.h"
 #include "m4a1/tmo/folds.h"
 
 #define N_SWEEPS 2
 #define LEAST_GROUPS 5 /* sessions or prompts to learn from */
-#define GAIN 0.999 /* a value is taken where it leaves at most this part of the error */
+/* Standard errors over groups by which a value must be better to be taken: one-sided 5 %.
+ * Scores have outliers, and the least error alone would follow them. */
+#define BEYOND_CHANCE 1.645
 
 struct learning {
     const struct samples *samples;
@@ -22,7 +27,8 @@ struct learning {
     unsigned char *use; /* [n] */
     struct folds folds;
     struct metric_weights best;
-    double least; /* error of best */
+    double *errors, *tried; /* [n] squared errors of best, and of other weights */
+    double *saved;          /* [n] their difference */
 };
 
 /* A weight and the values to try. */
@@ -54,12 +60,11 @@ static const struct choice by_session[] = {
     CHOICE(clip, 3, 1, 0.995, 0.98),
 };
 
-/* The mean squared error of held-out scores, not winsorised. */
+/* The squared errors of held-out scores, not winsorised. */
 static enum status measure(struct learning *l, const struct metric_weights *weights,
-    double *out, struct error *err)
+    double *errors, struct error *err)
 {
     const struct samples *samples = l->samples;
-    double sum = 0;
     for (size_t fold = 0; fold < l->folds.n_folds; fold++) {
         struct metric *metric;
         for (size_t i = 0; i < samples->n; i++)
@@ -71,33 +76,47 @@ static enum status measure(struct learning *l, const struct metric_weights *weig
             if (l->use[i])
                 continue;
             double off = metric_value(metric, &samples->all[i].x) - samples->all[i].y;
-            sum += off * off;
+            errors[i] = off * off;
         }
         metric_free(metric);
     }
-    *out = sum / (double)samples->n;
     return OK;
 }
 
+/* The best of a weight's values, where it is better than the one that it has by more
+ * than chance. */
 static enum status try_values(
     struct learning *l, const struct choice *choice, struct error *err)
 {
+    size_t n = l->samples->n;
     double begun = *(const double *)((const char *)&l->best + choice->offset);
+    double best = begun, most = 0;
+    struct metric_weights weights = l->best;
+    double *value = (double *)((char *)&weights + choice->offset);
     for (size_t i = 0; i < choice->n; i++) {
-        struct metric_weights weights = l->best;
-        double error;
-        if (choice->values[i] == begun)
+        double se;
+        *value = choice->values[i];
+        if (*value == begun)
             continue;
-        memcpy((char *)&weights + choice->offset, &choice->values[i], sizeof(double));
-        enum status s = measure(l, &weights, &error, err);
+        enum status s = measure(l, &weights, l->tried, err);
+        for (size_t j = 0; !s && j < n; j++)
+            l->saved[j] = l->errors[j] - l->tried[j];
+        if (!s)
+            s = clustered_error(
+                l->saved, l->folds.groups, n, l->folds.n_groups, &se, err);
         if (s)
             return s;
-        if (error < GAIN * l->least) {
-            l->least = error;
-            l->best = weights;
+        double gain = stats_mean(l->saved, n);
+        if (gain > BEYOND_CHANCE * se && gain > most) {
+            most = gain;
+            best = *value;
         }
     }
-    return OK;
+    if (best == begun)
+        return OK;
+    *value = best;
+    l->best = weights;
+    return measure(l, &l->best, l->errors, err);
 }
 
 static enum status descend(struct learning *l, const struct choice *choices, size_t n,
@@ -118,7 +137,7 @@ static enum status descend(struct learning *l, const struct choice *choices, siz
     if (s)
         return error_set(err, s, "%s", ignored.msg);
     if (l->folds.n_groups >= LEAST_GROUPS) {
-        s = measure(l, &l->best, &l->least, err);
+        s = measure(l, &l->best, l->errors, err);
         for (size_t i = 0; !s && i < N_SWEEPS * n; i++)
             s = try_values(l, &choices[i % n], err);
     }
@@ -138,9 +157,13 @@ enum status metric_fit(const struct samples *samples, size_t n_folds, uint64_t s
     struct learning l = {
         .samples = samples, .kin = kin, .best = metric_weights_start()
     };
-    l.use = malloc(samples->n ? samples->n : 1);
-    if (!l.use)
-        s = error_nomem(err, samples->n);
+    size_t room = samples->n ? samples->n : 1;
+    l.use = malloc(room);
+    l.errors = malloc(room * sizeof *l.errors);
+    l.tried = malloc(room * sizeof *l.tried);
+    l.saved = malloc(room * sizeof *l.saved);
+    if (!l.use || !l.errors || !l.tried || !l.saved)
+        s = error_nomem(err, room * sizeof *l.errors);
     if (!s)
         s = descend(&l, by_prompt, sizeof by_prompt / sizeof *by_prompt, FOLDS_PROMPT,
             n_folds, seed, err);
@@ -150,6 +173,9 @@ enum status metric_fit(const struct samples *samples, size_t n_folds, uint64_t s
     if (!s)
         s = metric_fit_with(samples, NULL, &l.best, kin, out, err);
     free(l.use);
+    free(l.errors);
+    free(l.tried);
+    free(l.saved);
     if (s)
         free(kin);
     else

@@ -104,6 +104,22 @@ static enum status list_completing(struct environment *env, struct error *err)
     return OK;
 }
 
+/* What a turn costs that can always be had, whatever the dialogue holds. */
+static void find_steady(struct environment *env)
+{
+    const struct space *space = &env->rec->space;
+    env->steady = (struct turn_cost) { { INFINITY, INFINITY, 0 } };
+    for (size_t a = 0; a < env->n_actions; a++) {
+        size_t llm = space->actions[a].llm, cell = costs_cell(&env->costs, llm, 0);
+        double latency_s = env->costs.latency_reserve_s[cell];
+        if (space->cloud[llm] || space->accepts[llm] ||
+            latency_s >= env->steady.of[CONSTRAINT_LATENCY])
+            continue;
+        env->steady.of[CONSTRAINT_LATENCY] = latency_s;
+        env->steady.of[CONSTRAINT_USAGE] = env->costs.usage_reserve_usd[cell];
+    }
+}
+
 static enum status price(struct environment *env, struct error *err)
 {
     const struct recorded *rec = env->rec;
@@ -120,6 +136,7 @@ static enum status price(struct environment *env, struct error *err)
         &env->dearest[CONSTRAINT_USAGE]);
     for (size_t v = 0; v < rec->space.n_views; v++)
         env->dearest[CONSTRAINT_PRIVACY] += rec->data->privacy[v];
+    find_steady(env);
     return list_completing(env, err);
 }
 

@@ -69,6 +69,7 @@ struct environment {
     double cheapest[N_CONSTRAINT_KINDS], dearest[N_CONSTRAINT_KINDS];
     /* Actions that a session can be completed with at the least cost (shield.h); in_order:
      * the order they are taken in changes no sum; owned. */
+    struct turn_cost steady; /* of the quickest local llm without views; INFINITY: none */
     size_t *completing, n_completing;
     int completing_in_order;
     size_t *train; /* [n_train] indices of the sessions that training walks; owned */

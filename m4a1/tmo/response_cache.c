@@ -25,6 +25,20 @@ void response_cache_release(struct response_cache *cache)
     cache->n_slots = cache->n_used = 0;
 }
 
+/* The part of a query beside its states that estimates depend on. */
+struct head {
+    uint64_t prompt, context;
+};
+
+/* The published estimator and the means know no prompts, and the states of the default
+ * world hold the views of the dialogue. */
+static struct head head_of(const struct environment *env, const struct estimator_query *q)
+{
+    enum estimator_kind kind = estimator_fitted(env->estimator)->kind;
+    int knows = kind == ESTIMATOR_RIDGE || kind == ESTIMATOR_METRIC;
+    return (struct head) { knows ? q->prompt : 0, knows ? q->context : 0 };
+}
+
 /* Sizes in bytes, estimates first, so that they are aligned. */
 struct layout {
     size_t values, key, slot;
@@ -35,7 +49,7 @@ static struct layout lay_out(const struct environment *env)
     struct layout l;
     l.values = sizeof(uint64_t);
     l.key = l.values + env->n_actions * sizeof(double);
-    l.slot = l.key + 2 * sizeof(uint64_t) + env->rec->space.n_states * sizeof(int16_t);
+    l.slot = l.key + sizeof(struct head) + env->rec->space.n_states * sizeof(int16_t);
     l.slot = (l.slot + 7) / 8 * 8;
     return l;
 }
@@ -48,7 +62,8 @@ static uint64_t mix(uint64_t hash, uint64_t x)
 
 static uint64_t hash_of(const struct environment *env, const struct estimator_query *q)
 {
-    uint64_t hash = mix(mix(1, q->prompt), q->context);
+    struct head head = head_of(env, q);
+    uint64_t hash = mix(mix(1, head.prompt), head.context);
     size_t n = env->rec->space.n_states, i = 0;
     for (; i + 4 <= n; i += 4) {
         uint64_t four;
@@ -63,8 +78,8 @@ static uint64_t hash_of(const struct environment *env, const struct estimator_qu
 static int is_key(const struct environment *env, const unsigned char *key,
     const struct estimator_query *q)
 {
-    const uint64_t head[2] = { q->prompt, q->context };
-    return memcmp(key, head, sizeof head) == 0 &&
+    const struct head head = head_of(env, q);
+    return memcmp(key, &head, sizeof head) == 0 &&
            memcmp(key + sizeof head, q->states,
                env->rec->space.n_states * sizeof *q->states) == 0;
 }
@@ -72,8 +87,8 @@ static int is_key(const struct environment *env, const unsigned char *key,
 static void set_key(
     const struct environment *env, unsigned char *key, const struct estimator_query *q)
 {
-    const uint64_t head[2] = { q->prompt, q->context };
-    memcpy(key, head, sizeof head);
+    const struct head head = head_of(env, q);
+    memcpy(key, &head, sizeof head);
     memcpy(key + sizeof head, q->states, env->rec->space.n_states * sizeof *q->states);
 }
 

@@ -5,6 +5,7 @@
  * overwrote. */
 #include "m4a1/tmo/shield.h"
 
+#include <math.h>
 #include <string.h>
 
 struct search {
@@ -164,9 +165,37 @@ static int can_complete(struct search *s, size_t n)
     return can_go_on(s, n, 0);
 }
 
+/* What needs no search: 1 = a local llm can plainly answer the rest, -1 = not even the
+ * cheapest turns fit, 0 = neither is sure. */
+static int plainly(const struct search *s, size_t action, size_t n)
+{
+    const struct environment *env = s->env;
+    const struct environment_settings *set = &env->settings;
+    uint32_t shown = recorded_shown(env->rec, action, s->context);
+    struct turn_cost cost = cost_of(s, action, shown);
+    int fits = env->steady.of[CONSTRAINT_LATENCY] < INFINITY;
+    for (size_t i = 0; i < set->n_constraints; i++) {
+        enum constraint_kind kind = set->constraints[i].kind;
+        double slack = 1e-9 * environment_scale(env, i), budget = s->ledger.budget[i];
+        double used = s->ledger.total[kind] + cost.of[kind];
+        if (!s->in_reach[i])
+            continue;
+        if (set->constraints[i].horizon)
+            fits = 0;
+        else if (used + (double)n * env->cheapest[kind] > budget + slack)
+            return -1;
+        else
+            fits &= used + (double)n * env->steady.of[kind] < budget - slack;
+    }
+    return fits;
+}
+
 static int leaves_enough(struct search *s, size_t action, size_t n)
 {
+    int plain = plainly(s, action, n);
     struct taken t;
+    if (plain)
+        return plain > 0;
     take(s, action, &t);
     int enough = is_within(s) && can_complete(s, n);
     take_back(s, action, &t);

@@ -234,7 +234,22 @@ void environment_free(struct environment *env)
     free(env->completing);
     estimator_free(env->estimator);
     free(env->table);
+    free(env->offered);
     free(env);
+}
+
+enum status environment_offer(
+    struct environment *env, const unsigned char *offered, struct error *err)
+{
+    if (!memchr(offered, 1, env->n_actions))
+        return error_set(err, E_ARG, "no action is offered");
+    unsigned char *copy = malloc(env->n_actions);
+    if (!copy)
+        return error_nomem(err, env->n_actions);
+    memcpy(copy, offered, env->n_actions);
+    free(env->offered);
+    env->offered = copy;
+    return OK;
 }
 
 enum status environment_tabulate(struct environment *env, struct error *err)

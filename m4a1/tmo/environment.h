@@ -76,6 +76,7 @@ struct environment {
     size_t n_train;
     struct estimator *estimator; /* owned */
     double *table; /* [n_turns][A] estimates of training turns; NULL = none; owned */
+    unsigned char *offered; /* [A] 0 = never allowed; NULL = all are offered; owned */
 };
 
 /* An environment whose estimator knows the rows of the n_train sessions (indices into
@@ -85,6 +86,12 @@ MUST_CHECK enum status environment_new(const struct recorded *rec,
     const struct environment_settings *settings, const size_t *train, size_t n_train,
     struct environment **out, struct error *err);
 void environment_free(struct environment *env); /* NULL is fine */
+
+/* Offer only some actions, offered[A] of 0 or 1 (copied): what an ablation takes away is
+ * not allowed, while rewards and costs stay those of all actions.  E_ARG where none is
+ * left. */
+MUST_CHECK enum status environment_offer(
+    struct environment *env, const unsigned char *offered, struct error *err);
 
 /* Fill the table of estimates for training. */
 MUST_CHECK enum status environment_tabulate(struct environment *env, struct error *err);
@@ -153,8 +160,8 @@ void episode_apply(struct episode *ep, size_t action, const struct outcome *outc
 /* Both for one action (< A), in a session that is not over. */
 void episode_step(struct episode *ep, size_t action, struct outcome *out);
 
-/* Which actions may be taken, [A] of 0 or 1: all, unless the handling is the shield
- * (shield.h); never none. */
+/* Which actions may be taken, [A] of 0 or 1: those that are offered and, with the shield,
+ * that it leaves (shield.h); where that is none, those that are offered.  Never none. */
 void episode_allowed(const struct episode *ep, unsigned char *allowed);
 
 /* The turn's query to the estimator; it points into ep. */

@@ -210,8 +210,16 @@ void episode_step(struct episode *ep, size_t action, struct outcome *out)
 
 void episode_allowed(const struct episode *ep, unsigned char *allowed)
 {
-    if (ep->env->settings.handling == HANDLING_SHIELD && !ep->done)
+    const struct environment *env = ep->env;
+    if (env->settings.handling == HANDLING_SHIELD && !ep->done)
         shield_allowed(ep, allowed);
     else
-        memset(allowed, 1, ep->env->n_actions);
+        memset(allowed, 1, env->n_actions);
+    if (!env->offered)
+        return;
+    size_t n = 0;
+    for (size_t a = 0; a < env->n_actions; a++)
+        n += allowed[a] &= env->offered[a];
+    if (!n)
+        memcpy(allowed, env->offered, env->n_actions);
 }

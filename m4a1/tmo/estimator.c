@@ -113,11 +113,14 @@ enum status estimator_rows_of(const struct recorded *rec, const size_t *sessions
 /* --- published --- */
 
 /* The features that the published estimator compares: states, then the action's bits. */
-static void join_pair(
-    const struct space *space, const int16_t *states, size_t action, int16_t *pair)
+static void join_pair(const struct recorded *rec, const struct estimator_query *query,
+    size_t action, int16_t *pair)
 {
-    memcpy(pair, states, space->n_states * sizeof *pair);
-    space_action_bits(space, action, pair + space->n_states);
+    const struct space *space = &rec->space;
+    memcpy(pair, query->states, space->n_states * sizeof *pair);
+    // Views that the dialogue holds already add nothing, so such actions are one.
+    space_bits(space, space->actions[action].llm,
+        recorded_added(rec, action, query->context), pair + space->n_states);
 }
 
 static enum status fit_published(struct estimator *est, struct error *err)
@@ -134,8 +137,8 @@ static enum status fit_published(struct estimator *est, struct error *err)
     }
     for (size_t i = 0; i < est->n; i++) {
         const struct recorded_row *row = &rec->rows[est->rows[i]];
-        join_pair(space, rec->observations + row->turn * space->n_states,
-            (size_t)row->action, x + i * d);
+        struct estimator_query query = estimator_query_of(rec, row->turn);
+        join_pair(rec, &query, (size_t)row->action, x + i * d);
         y[i] = row->score;
     }
     s = knn_build(x, y, est->n, d, est->settings.k, &est->knn, err);
@@ -326,7 +329,7 @@ double estimator_value(
     int16_t pair[SPACE_MAX_PAIR];
     switch (est->settings.kind) {
     case ESTIMATOR_PUBLISHED:
-        join_pair(&est->rec->space, query->states, action, pair);
+        join_pair(est->rec, query, action, pair);
         return knn_estimate(est->knn, pair);
     case ESTIMATOR_RIDGE:
         x = sample_of(est->rec, query, action);
@@ -353,7 +356,7 @@ void estimator_support(const struct estimator *est, const struct estimator_query
     int16_t pair[SPACE_MAX_PAIR];
     switch (est->settings.kind) {
     case ESTIMATOR_PUBLISHED:
-        join_pair(&est->rec->space, query->states, action, pair);
+        join_pair(est->rec, query, action, pair);
         out->nearest = knn_nearest(est->knn, pair, &out->n_exact);
         break;
     case ESTIMATOR_RIDGE: support_ridge(est, &x, out); break;
@@ -380,7 +383,7 @@ enum status estimator_explain(const struct estimator *est,
             "estimator %s has no neighbours to show; take published or metric",
             estimator_name(est));
     int16_t pair[SPACE_MAX_PAIR];
-    join_pair(&est->rec->space, query->states, action, pair);
+    join_pair(est->rec, query, action, pair);
     enum status s = knn_explain(est->knn, pair, out, err);
     for (size_t i = 0; i < out->n; i++)
         out->all[i].row = est->rows[out->all[i].row];

@@ -105,7 +105,7 @@ static double p_of(const double *x, size_t n, double n_clusters)
     for (size_t i = 0; i < n; i++) {
         below += x[i] <= 0;
         above += x[i] >= 0;
-        defined += !isnan(x[i]);
+        defined += isnan(x[i]) ? 0 : 1;
     }
     if (n_clusters < 2 || defined < n / 2)
         return NAN;

@@ -23,6 +23,7 @@ struct estimator {
     size_t *rows; /* [n] indices into rec->rows; owned */
     size_t n;
     struct knn *knn;        /* published; owned */
+    int16_t *tails;         /* [A][bits] what follows the states of each action; owned */
     struct samples samples; /* ridge, metric; owned */
     struct ridge *ridge;    /* owned */
     struct metric *metric;  /* owned */
@@ -127,14 +128,17 @@ static enum status fit_published(struct estimator *est, struct error *err)
 {
     const struct recorded *rec = est->rec;
     const struct space *space = &rec->space;
-    size_t d = space->n_states + space_n_bits(space);
+    size_t n_bits = space_n_bits(space), d = space->n_states + n_bits;
     int16_t *x = malloc(est->n * d * sizeof *x);
     double *y = malloc(est->n * sizeof *y);
     enum status s = OK;
-    if (!x || !y) {
+    est->tails = malloc(space->n_actions * n_bits * sizeof *est->tails);
+    if (!x || !y || !est->tails) {
         s = error_nomem(err, est->n * d * sizeof *x);
         goto out;
     }
+    for (size_t a = 0; a < space->n_actions; a++)
+        space_action_bits(space, a, est->tails + a * n_bits);
     for (size_t i = 0; i < est->n; i++) {
         const struct recorded_row *row = &rec->rows[est->rows[i]];
         struct estimator_query query = estimator_query_of(rec, row->turn);
@@ -314,6 +318,7 @@ void estimator_free(struct estimator *est)
         return;
     free(est->rows);
     knn_free(est->knn);
+    free(est->tails);
     samples_release(&est->samples);
     ridge_free(est->ridge);
     metric_free(est->metric);
@@ -344,8 +349,13 @@ double estimator_value(
 void estimator_values(
     const struct estimator *est, const struct estimator_query *query, double *by_action)
 {
-    for (size_t a = 0; a < est->rec->space.n_actions; a++)
-        by_action[a] = estimator_value(est, query, a);
+    const struct space *space = &est->rec->space;
+    if (est->settings.kind == ESTIMATOR_PUBLISHED)
+        knn_estimates(est->knn, query->states, space->n_states, est->tails,
+            space->n_actions, by_action);
+    else
+        for (size_t a = 0; a < space->n_actions; a++)
+            by_action[a] = estimator_value(est, query, a);
 }
 
 void estimator_support(const struct estimator *est, const struct estimator_query *query,

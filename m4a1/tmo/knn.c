@@ -1,161 +1,103 @@
-/* knn.c - brute force over the distinct rows.
+/* knn.c - estimates from the nearest rows, and the rows behind them.
  *
- * Distinct rows are kept in a fixed order with the count and the sum of their scores,
- * so an estimate depends on no order of input.  Letters: n rows, U distinct rows,
- * d features. */
+ * The scores of a distinct row are summed exactly enough that no order of rows changes a
+ * bit of an estimate.  Letters: n rows, U distinct rows, d features. */
 #include "m4a1/tmo/knn.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_FEATURE 500 /* with MAX_FEATURES: a squared distance fits 31 bits */
-#define MAX_FEATURES 2000
-
-struct row {
-    const int16_t *x; /* [d] in the caller's rows; only while sorting */
-    double y;
-    size_t index; /* as given */
-};
+#include "m4a1/tmo/knn_index.h"
 
 struct knn {
-    size_t n, n_distinct, d, k;
-    int16_t *x;       /* [U][d], owned */
-    size_t *first;    /* [U + 1] where a distinct row's rows begin in rows[]; owned */
-    double *sum;      /* [U] sum of its scores; owned */
-    struct row *rows; /* [n], grouped; x is NULL once built; owned */
+    size_t n, d, k;
+    struct knn_index *index; /* owned */
+    double *y;               /* [n] owned */
+    double *sums;            /* [U] of the scores of a distinct row; owned */
 };
 
-/* All rows at one distance, as far as a query has seen. */
-struct shell {
-    uint32_t d2; /* squared distance */
-    size_t count;
-    double sum; /* of scores */
-};
-
-static int compare_features(const int16_t *a, const int16_t *b, size_t d)
+static enum status check(const double *y, size_t n, size_t k, struct error *err)
 {
-    for (size_t j = 0; j < d; j++)
-        if (a[j] != b[j])
-            return a[j] < b[j] ? -1 : 1;
-    return 0;
-}
-
-static int compare_rows(const struct row *a, const struct row *b, size_t d)
-{
-    int c = compare_features(a->x, b->x, d);
-    if (c)
-        return c;
-    if (a->y != b->y)
-        return a->y < b->y ? -1 : 1;
-    return a->index < b->index ? -1 : a->index > b->index;
-}
-
-/* Merge sort, since qsort() takes no d. */
-static void sort_rows(struct row *rows, struct row *scratch, size_t n, size_t d)
-{
-    if (n < 2)
-        return;
-    size_t half = n / 2;
-    sort_rows(rows, scratch, half, d);
-    sort_rows(rows + half, scratch, n - half, d);
-    memcpy(scratch, rows, half * sizeof *rows);
-    size_t i = 0, j = half, out = 0;
-    while (i < half && j < n)
-        rows[out++] =
-            compare_rows(&scratch[i], &rows[j], d) <= 0 ? scratch[i++] : rows[j++];
-    while (i < half)
-        rows[out++] = scratch[i++];
-}
-
-static enum status check(
-    const int16_t *x, const double *y, size_t n, size_t d, size_t k, struct error *err)
-{
-    if (!d || d > MAX_FEATURES || n > SIZE_MAX / sizeof *x / d)
-        return error_set(err, E_ARG, "estimator: %zu rows of %zu features", n, d);
     if (k < 1 || k > KNN_MAX_K)
         return error_set(
             err, E_ARG, "estimator: k is 1 to %d neighbours, not %zu", KNN_MAX_K, k);
     if (n < k)
         return error_set(err, E_ARG,
             "estimator: k = %zu neighbours from %zu scored rows; take a smaller k or "
-            "more "
-            "training sessions",
+            "more training sessions",
             k, n);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         if (!isfinite(y[i]))
             return error_set(
                 err, E_ARG, "estimator: the score of row %zu is not finite", i);
-        for (size_t j = 0; j < d; j++)
-            if (x[i * d + j] < -MAX_FEATURE || x[i * d + j] > MAX_FEATURE)
-                return error_set(err, E_ARG, "estimator: feature %zu of row %zu is %d", j,
-                    i, x[i * d + j]);
-    }
     return OK;
 }
 
-/* Copy each distinct row once, with the count and the sum of what it stands for. */
-static void group_rows(struct knn *knn)
+/* Sums in whole numbers of two small units, so that no order matters: each score is
+ * parted into 36 bits below the greatest score's highest bit and 36 bits below those
+ * (after Demmel and Nguyen, "Fast Reproducible Floating-Point Summation", 2013).  What is
+ * cut off is less than 2^-71 of the greatest score. */
+static void sum_scores(struct knn *knn)
 {
-    size_t d = knn->d, u = 0;
-    for (size_t i = 0; i < knn->n; i++) {
-        struct row *row = &knn->rows[i];
-        if (!i || compare_features(knn->x + (u - 1) * d, row->x, d) != 0) {
-            memcpy(knn->x + u * d, row->x, d * sizeof *knn->x);
-            knn->first[u] = i;
-            knn->sum[u] = 0;
-            u++;
+    double most = 0;
+    int exponent;
+    for (size_t i = 0; i < knn->n; i++)
+        most = fmax(most, fabs(knn->y[i]));
+    frexp(most, &exponent);
+    for (size_t u = 0; u < knn_index_n_distinct(knn->index); u++) {
+        size_t count;
+        const uint32_t *rows = knn_index_rows(knn->index, u, &count);
+        int64_t high = 0, low = 0;
+        for (size_t i = 0; i < count; i++) {
+            double scaled = ldexp(knn->y[rows[i]], 36 - exponent),
+                   whole = nearbyint(scaled);
+            high += (int64_t)whole;
+            low += (int64_t)nearbyint(ldexp(scaled - whole, 36));
         }
-        knn->sum[u - 1] += row->y;
-        row->x = NULL;
+        knn->sums[u] =
+            ldexp((double)high, exponent - 36) + ldexp((double)low, exponent - 72);
     }
-    knn->first[u] = knn->n;
-    knn->n_distinct = u;
 }
 
 enum status knn_build(const int16_t *x, const double *y, size_t n, size_t d, size_t k,
     struct knn **out, struct error *err)
 {
     *out = NULL;
-    enum status s = check(x, y, n, d, k, err);
+    enum status s = check(y, n, k, err);
     if (s)
         return s;
-
-    struct row *scratch = malloc(n * sizeof *scratch);
     struct knn *knn = calloc(1, sizeof *knn);
-    if (!scratch || !knn)
-        goto no_memory;
+    if (!knn)
+        return error_nomem(err, sizeof *knn);
     knn->n = n;
     knn->d = d;
     knn->k = k;
-    knn->x = malloc(n * d * sizeof *knn->x);
-    knn->first = malloc((n + 1) * sizeof *knn->first);
-    knn->sum = malloc(n * sizeof *knn->sum);
-    knn->rows = malloc(n * sizeof *knn->rows);
-    if (!knn->x || !knn->first || !knn->sum || !knn->rows)
-        goto no_memory;
-
-    for (size_t i = 0; i < n; i++)
-        knn->rows[i] = (struct row) { x + i * d, y[i], i };
-    sort_rows(knn->rows, scratch, n, d);
-    group_rows(knn);
-    free(scratch);
+    s = knn_index_build(x, n, d, &knn->index, err);
+    if (s)
+        goto fail;
+    knn->y = malloc(n * sizeof *y);
+    knn->sums = malloc(knn_index_n_distinct(knn->index) * sizeof *knn->sums);
+    if (!knn->y || !knn->sums) {
+        s = error_nomem(err, n * sizeof *y);
+        goto fail;
+    }
+    memcpy(knn->y, y, n * sizeof *y);
+    sum_scores(knn);
     *out = knn;
     return OK;
-no_memory:
-    free(scratch);
+fail:
     knn_free(knn);
-    return error_nomem(err, n * d * sizeof *x);
+    return s;
 }
 
 void knn_free(struct knn *knn)
 {
     if (!knn)
         return;
-    free(knn->x);
-    free(knn->first);
-    free(knn->sum);
-    free(knn->rows);
+    knn_index_free(knn->index);
+    free(knn->y);
+    free(knn->sums);
     free(knn);
 }
 
@@ -166,58 +108,7 @@ size_t knn_n_rows(const struct knn *knn)
 
 size_t knn_n_distinct(const struct knn *knn)
 {
-    return knn->n_distinct;
-}
-
-static uint32_t squared_distance(const int16_t *a, const int16_t *b, size_t d)
-{
-    int32_t sum = 0;
-    for (size_t j = 0; j < d; j++) {
-        int32_t diff = a[j] - b[j];
-        sum += diff * diff;
-    }
-    return (uint32_t)sum;
-}
-
-/* Put a distinct row into shells[] (nearest first), and forget the shells that the k
- * places no longer reach. */
-static size_t shells_add(
-    struct shell *shells, size_t n, uint32_t d2, size_t count, double sum, size_t k)
-{
-    size_t at = 0, before = 0;
-    while (at < n && shells[at].d2 < d2)
-        before += shells[at++].count;
-    if (at < n && shells[at].d2 == d2) {
-        shells[at].count += count;
-        shells[at].sum += sum;
-    } else {
-        if (before >= k)
-            return n;
-        // There are never more than k shells, for each holds a row or more.
-        if (n == k)
-            n--;
-        memmove(shells + at + 1, shells + at, (n - at) * sizeof *shells);
-        shells[at] = (struct shell) { d2, count, sum };
-        n++;
-    }
-    size_t kept = 0;
-    for (size_t places = 0; kept < n && places < k; kept++)
-        places += shells[kept].count;
-    return kept;
-}
-
-static size_t find_shells(const struct knn *knn, const int16_t *q, struct shell *shells)
-{
-    size_t n = 0, places = 0;
-    for (size_t u = 0; u < knn->n_distinct; u++) {
-        uint32_t d2 = squared_distance(knn->x + u * knn->d, q, knn->d);
-        if (places >= knn->k && d2 > shells[n - 1].d2)
-            continue;
-        size_t count = knn->first[u + 1] - knn->first[u];
-        n = shells_add(shells, n, d2, count, knn->sum[u], knn->k);
-        places += count;
-    }
-    return n;
+    return knn_index_n_distinct(knn->index);
 }
 
 static double weight_at(uint32_t d2)
@@ -225,10 +116,8 @@ static double weight_at(uint32_t d2)
     return 1 / (sqrt((double)d2) + KNN_EPSILON);
 }
 
-double knn_estimate(const struct knn *knn, const int16_t *q)
+static double estimate_of(const struct knn *knn, const struct knn_shell *shells, size_t n)
 {
-    struct shell shells[KNN_MAX_K];
-    size_t n = find_shells(knn, q, shells);
     double above = 0, below = 0;
     size_t left = knn->k;
     for (size_t i = 0; i < n; i++) {
@@ -241,9 +130,40 @@ double knn_estimate(const struct knn *knn, const int16_t *q)
     return above / below;
 }
 
+void knn_estimates(const struct knn *knn, const int16_t *shared, size_t n_shared,
+    const int16_t *tails, size_t n, double *estimates)
+{
+    struct knn_shell shells[KNN_INDEX_MAX_QUERIES * KNN_MAX_K];
+    size_t n_shells[KNN_INDEX_MAX_QUERIES], n_tail = knn->d - n_shared;
+    for (size_t first = 0; first < n; first += KNN_INDEX_MAX_QUERIES) {
+        struct knn_queries q = { shared, n_shared, tails + first * n_tail, n - first };
+        if (q.n > KNN_INDEX_MAX_QUERIES)
+            q.n = KNN_INDEX_MAX_QUERIES;
+        knn_index_nearest(knn->index, knn->sums, knn->k, &q, shells, n_shells);
+        for (size_t i = 0; i < q.n; i++)
+            estimates[first + i] = estimate_of(knn, shells + i * knn->k, n_shells[i]);
+    }
+}
+
+static size_t find_shells(
+    const struct knn *knn, const int16_t *q, struct knn_shell *shells)
+{
+    struct knn_queries one = { q, knn->d, q, 1 };
+    size_t n;
+    knn_index_nearest(knn->index, knn->sums, knn->k, &one, shells, &n);
+    return n;
+}
+
+double knn_estimate(const struct knn *knn, const int16_t *q)
+{
+    struct knn_shell shells[KNN_MAX_K];
+    size_t n = find_shells(knn, q, shells);
+    return estimate_of(knn, shells, n);
+}
+
 double knn_nearest(const struct knn *knn, const int16_t *q, size_t *n_exact)
 {
-    struct shell shells[KNN_MAX_K];
+    struct knn_shell shells[KNN_MAX_K];
     find_shells(knn, q, shells);
     *n_exact = shells[0].d2 ? 0 : shells[0].count;
     return sqrt((double)shells[0].d2);
@@ -265,21 +185,22 @@ void knn_neighbours_sort(struct knn_neighbours *n)
         qsort(n->all, n->n, sizeof *n->all, by_distance);
 }
 
-/* All rows up to the k-th distance, sorted. */
-static void gather(
-    const struct knn *knn, const int16_t *q, uint32_t last, struct knn_neighbours *out)
+struct gathering {
+    const struct knn *knn;
+    struct knn_neighbours *out;
+};
+
+/* All rows of a distinct row. */
+static void gather(void *arg, size_t u, uint32_t d2)
 {
-    for (size_t u = 0; u < knn->n_distinct; u++) {
-        uint32_t d2 = squared_distance(knn->x + u * knn->d, q, knn->d);
-        if (d2 > last)
-            continue;
-        for (size_t i = knn->first[u]; i < knn->first[u + 1]; i++)
-            out->all[out->n++] = (struct knn_neighbour) { .row = knn->rows[i].index,
-                .distance = sqrt((double)d2),
-                .score = knn->rows[i].y,
-                .weight = weight_at(d2) };
-    }
-    knn_neighbours_sort(out);
+    struct gathering *g = arg;
+    size_t count;
+    const uint32_t *rows = knn_index_rows(g->knn->index, u, &count);
+    for (size_t i = 0; i < count; i++)
+        g->out->all[g->out->n++] = (struct knn_neighbour) { .row = rows[i],
+            .distance = sqrt((double)d2),
+            .score = g->knn->y[rows[i]],
+            .weight = weight_at(d2) };
 }
 
 /* Shares of places and weight, and the range over the choices among the tied: their
@@ -313,7 +234,7 @@ enum status knn_explain(const struct knn *knn, const int16_t *q,
     struct knn_neighbours *out, struct error *err)
 {
     memset(out, 0, sizeof *out);
-    struct shell shells[KNN_MAX_K];
+    struct knn_shell shells[KNN_MAX_K];
     size_t n = find_shells(knn, q, shells);
     size_t n_rows = 0;
     for (size_t i = 0; i < n; i++)
@@ -322,10 +243,12 @@ enum status knn_explain(const struct knn *knn, const int16_t *q,
     if (!out->all)
         return error_nomem(err, n_rows * sizeof *out->all);
 
-    gather(knn, q, shells[n - 1].d2, out);
+    struct gathering gathering = { knn, out };
+    knn_index_within(knn->index, q, shells[n - 1].d2, gather, &gathering);
+    knn_neighbours_sort(out);
     out->n_at_last = shells[n - 1].count;
     out->n_taken = knn->k - (out->n - out->n_at_last);
-    out->estimate = knn_estimate(knn, q);
+    out->estimate = estimate_of(knn, shells, n);
     share_out(out);
     return OK;
 }

@@ -6,8 +6,8 @@
  * depends on no order of rows.
  *
  * Features are small integers, so squared distances are exact and two distances are
- * equal exactly when they should be.  Exact search; rows with the same features are
- * searched once.  A built index is read-only: any number of threads may ask it. */
+ * equal exactly when they should be.  Exact search over distinct rows (knn_index.h).  Once
+ * built it is read-only: any number of threads may ask it. */
 #ifndef M4A1_TMO_KNN_H
 #define M4A1_TMO_KNN_H
 
@@ -35,6 +35,10 @@ size_t knn_n_distinct(const struct knn *knn); /* rows with different features */
 
 /* The estimate at q[d], within +-500. */
 double knn_estimate(const struct knn *knn, const int16_t *q);
+/* The same for n vectors that share their first n_shared features: shared [n_shared],
+ * tails [n][d - n_shared]; what is shared is compared once. */
+void knn_estimates(const struct knn *knn, const int16_t *shared, size_t n_shared,
+    const int16_t *tails, size_t n, double *estimates);
 
 /* The distance from q[d] to the nearest row, and how many rows have its very features. */
 double knn_nearest(const struct knn *knn, const int16_t *q, size_t *n_exact);

@@ -70,14 +70,6 @@ static void ask_values(struct run *run)
         run->worth[t] = (double)run->value.out[t * value->n_wide];
 }
 
-/* d [A] = the derivatives of scale * -log p(action) by the logits. */
-static void policy_loss(float *d, const float *p, size_t n, size_t action, double scale)
-{
-    for (size_t a = 0; a < n; a++)
-        d[a] = (float)scale * p[a];
-    d[action] -= (float)scale;
-}
-
 /* One step on mean(-advantage * log p) + value_weight * mean((return - value)^2) -
  * entropy_weight * mean(entropy).  The network has not changed since the rollout, so its
  * passes are still those. */
@@ -94,7 +86,7 @@ static void update(struct run *run)
     for (size_t t = 0; t < n; t++) {
         const float *p = run->p + t * policy->n_wide;
         float *d = run->policy.d_out + t * policy->n_wide;
-        policy_loss(d, p, net->n_actions, run->chosen[t], share * run->advantage[t]);
+        set_log_loss(d, p, net->n_actions, run->chosen[t], share * run->advantage[t]);
         if (set->entropy_weight > 0)
             add_entropy_loss(d, p, net->n_actions, share * set->entropy_weight);
         // The return is advantage + value, so return - value is the advantage itself.

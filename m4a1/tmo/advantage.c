@@ -30,6 +30,13 @@ size_t draw_action(const float *p, size_t n_actions, struct rng *rng)
     return last;
 }
 
+void set_log_loss(float *d, const float *p, size_t n_actions, size_t action, double scale)
+{
+    for (size_t a = 0; a < n_actions; a++)
+        d[a] = (float)scale * p[a];
+    d[action] -= (float)scale;
+}
+
 double add_entropy_loss(float *d, const float *p, size_t n_actions, double weight)
 {
     double entropy = 0;

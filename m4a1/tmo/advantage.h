@@ -1,5 +1,5 @@
 /* advantage.h - what A2C and PPO share: advantages of a rollout, drawing an action, and
- * the pull of entropy. */
+ * what losses of a policy pull its logits by. */
 #ifndef M4A1_TMO_ADVANTAGE_H
 #define M4A1_TMO_ADVANTAGE_H
 
@@ -16,6 +16,10 @@ void advantages(const double *reward, const double *value, const unsigned char *
 /* An action a with probability p[a], which sum to 1 but for rounding; never one of
  * probability 0. */
 size_t draw_action(const float *p, size_t n_actions, struct rng *rng);
+
+/* d [A] = the derivatives of scale * -log p[action] by the logits whose softmax is p. */
+void set_log_loss(
+    float *d, const float *p, size_t n_actions, size_t action, double scale);
 
 /* Add to d [A] the derivatives of -weight * entropy by the logits whose softmax is p:
  * weight * p * (log p + entropy).  Returns the entropy. */

@@ -1,4 +1,5 @@
-/* test_advantage.c - advantages by hand; how often an action is drawn. */
+/* test_advantage.c - advantages by hand; how often an action is drawn; what losses of a
+ * policy pull its logits by. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -55,11 +56,61 @@ static void test_draws(void **state)
     assert_true(n[1] > n[0] && n[2] == 0);
 }
 
+#define A 5
+
+/* scale * -log p[action] - weight * entropy of the softmax of logits; p goes out. */
+static double loss(
+    const double *logits, size_t action, double scale, double weight, float *p)
+{
+    double sum = 0, entropy = 0, taken = 0;
+    for (size_t a = 0; a < A; a++)
+        sum += exp(logits[a]);
+    for (size_t a = 0; a < A; a++) {
+        double share = exp(logits[a]) / sum;
+        p[a] = (float)share;
+        entropy -= share * log(share);
+        taken = a == action ? share : taken;
+    }
+    return -scale * log(taken) - weight * entropy;
+}
+
+/* Both pulls on the logits against central differences; they are single precision, and may
+ * be off by 1e-6. */
+static void test_derivatives_of_losses(void **state)
+{
+    (void)state;
+    double logits[A] = { 0.3, -1.2, 2.5, 0, -3 };
+    const double pulls[][2] = { { 0.7, 0 }, { 0, 0.9 }, { -1.5, 0.25 } };
+    for (size_t i = 0; i < sizeof pulls / sizeof *pulls; i++) {
+        float p[A], d[A], ignored[A];
+        const double h = 1e-5, scale = pulls[i][0], weight = pulls[i][1];
+        double entropy = -loss(logits, 3, 0, 1, p); // no other term
+        set_log_loss(d, p, A, 3, scale);
+        assert_true(fabs(add_entropy_loss(d, p, A, weight) - entropy) < 1e-6);
+        for (size_t a = 0; a < A; a++) {
+            double kept = logits[a], sides[2];
+            for (int side = 0; side < 2; side++) {
+                logits[a] = kept + (side ? h : -h);
+                sides[side] = loss(logits, 3, scale, weight, ignored);
+            }
+            logits[a] = kept;
+            assert_true(fabs((double)d[a] - (sides[1] - sides[0]) / (2 * h)) < 1e-6);
+        }
+    }
+    // A masked action has no probability, and is not pulled.
+    const float masked[] = { 0.5F, 0, 0.5F };
+    float d[3];
+    set_log_loss(d, masked, 3, 0, 1);
+    assert_true(add_entropy_loss(d, masked, 3, 1) > 0.69);
+    assert_true(d[1] == 0 && d[0] == -0.5F && d[2] == 0.5F);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_advantages),
         cmocka_unit_test(test_draws),
+        cmocka_unit_test(test_derivatives_of_losses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,49 +23,50 @@ static const char *name_of_actor(const struct plan_inputs *in, size_t actor)
 static enum status check_names(
     const struct cli_policy *c, const struct plan_inputs *in, struct error *err)
 {
-    const struct policy_names *names = policy_player_names(c->player);
-    const char *const llms[] = { names->local, names->cloud };
-    for (size_t k = 0; k < COUNT_OF(llms); k++) {
+    const struct space *space = policy_player_space(c->player);
+    const struct dataset *about = policy_player_policy(c->player)->about;
+    for (size_t k = 0; k < space->n_llms; k++) {
+        const char *name = about->llms[policy_player_llm(c->player, k)].name;
         size_t i = 0;
-        while (i < in->n_actors && !text_equal(name_of_actor(in, i), llms[k]))
+        while (i < in->n_actors && !text_equal(name_of_actor(in, i), name))
             i++;
         if (i == in->n_actors)
             return error_set(err, E_ARG,
                 "policy %s chooses llm \"%s\", which the store's recipe does not have",
-                c->file, llms[k]);
+                c->file, name);
     }
-    for (size_t v = 0; v < names->n_views; v++) {
+    for (size_t v = 0; v < about->n_views; v++) {
         size_t i = 0;
         while (i < RECIPE_MAX_VIEWS &&
-               !(in->view_names[i] && text_equal(in->view_names[i], names->views[v])))
+               !(in->view_names[i] && text_equal(in->view_names[i], about->views[v])))
             i++;
         if (i == RECIPE_MAX_VIEWS)
             return error_set(err, E_ARG,
                 "policy %s chooses view \"%s\", which the store's recipe does not have",
-                c->file, names->views[v]);
+                c->file, about->views[v]);
     }
     return OK;
 }
 
 /* A set in the store's positions as the policy's, or back. */
 static uint32_t to_policy(
-    const struct policy_names *names, const struct plan_inputs *in, uint32_t set)
+    const struct dataset *about, const struct plan_inputs *in, uint32_t set)
 {
     uint32_t out = 0;
-    for (size_t v = 0; v < names->n_views; v++)
+    for (size_t v = 0; v < about->n_views; v++)
         for (int i = 0; i < RECIPE_MAX_VIEWS; i++)
-            if ((set >> i & 1) && text_equal(in->view_names[i], names->views[v]))
+            if ((set >> i & 1) && text_equal(in->view_names[i], about->views[v]))
                 out |= UINT32_C(1) << v;
     return out;
 }
 
 static uint32_t to_store(
-    const struct policy_names *names, const struct plan_inputs *in, uint32_t set)
+    const struct dataset *about, const struct plan_inputs *in, uint32_t set)
 {
     uint32_t out = 0;
-    for (size_t v = 0; v < names->n_views; v++)
+    for (size_t v = 0; v < about->n_views; v++)
         for (int i = 0; i < RECIPE_MAX_VIEWS; i++)
-            if ((set >> v & 1) && text_equal(in->view_names[i], names->views[v]))
+            if ((set >> v & 1) && text_equal(in->view_names[i], about->views[v]))
                 out |= UINT32_C(1) << i;
     return out;
 }
@@ -73,9 +74,9 @@ static uint32_t to_store(
 static enum status find_task(
     const struct cli_policy *c, const char *task, size_t *out, struct error *err)
 {
-    const struct policy_names *names = policy_player_names(c->player);
-    for (*out = 0; *out < names->n_tasks; ++*out) {
-        if (text_equal(names->tasks[*out], task))
+    const struct dataset *about = policy_player_policy(c->player)->about;
+    for (*out = 0; *out < about->n_tasks; ++*out) {
+        if (text_equal(about->tasks[*out], task))
             return OK;
     }
     return error_set(err, E_ARG,
@@ -83,9 +84,18 @@ static enum status find_task(
         c->file, task);
 }
 
+static size_t find_llm(const struct dataset *about, const char *name)
+{
+    size_t i = 0;
+    while (i < about->n_llms && !text_equal(about->llms[i].name, name))
+        i++;
+    return i;
+}
+
 static enum status encode_past(struct cli_policy *c, const struct plan_inputs *in,
     const struct plan_step *steps, size_t n_past, struct error *err)
 {
+    const struct dataset *about = policy_player_policy(c->player)->about;
     struct policy_turn *past = realloc(c->past, (n_past + 1) * sizeof *past);
     enum status s = OK;
     if (!past)
@@ -93,10 +103,9 @@ static enum status encode_past(struct cli_policy *c, const struct plan_inputs *i
     c->past = past;
     for (size_t t = 0; t < n_past && !s; t++) {
         const struct plan_step *step = &steps[t];
-        past[t].cloud = in->actors[step->actor].cloud;
-        past[t].uploaded =
-            step->added ? to_policy(policy_player_names(c->player), in, step->context)
-                        : 0;
+        past[t].llm = find_llm(about, name_of_actor(in, step->actor));
+        past[t].added = to_policy(about, in, step->added);
+        past[t].context = to_policy(about, in, step->context);
         s = find_task(c, step->task, &past[t].task, err);
     }
     return s;
@@ -109,7 +118,7 @@ static enum status weigh(void *data, const struct plan_inputs *in,
     size_t n_actions, double *wanted, struct error *err)
 {
     struct cli_policy *c = data;
-    const struct policy_names *names = policy_player_names(c->player);
+    const struct dataset *about = policy_player_policy(c->player)->about;
     const struct space *space = policy_player_space(c->player);
     size_t task = 0;
     enum status s = n_steps == 1 ? check_names(c, in, err) : OK;
@@ -117,19 +126,21 @@ static enum status weigh(void *data, const struct plan_inputs *in,
         s = encode_past(c, in, steps, n_steps - 1, err);
     if (!s)
         s = find_task(c, steps[n_steps - 1].task, &task, err);
+    if (!s)
+        s = policy_player_weigh(
+            c->player, c->past, n_steps - 1, task, c->probabilities, err);
     if (s)
         return s;
-    uint32_t context = n_steps > 1 ? steps[n_steps - 2].context : 0;
-    policy_player_weigh(c->player, c->past, n_steps - 1, task, c->probabilities);
-    for (size_t i = 0; i < n_actions; i++) {
+    uint32_t context = n_steps > 1 ? c->past[n_steps - 2].context : 0;
+    for (size_t i = 0; i < n_actions; i++)
         wanted[i] = 0;
-        for (size_t a = 0; a < space->n_actions; a++) {
-            const char *llm = space_is_cloud(a) ? names->cloud : names->local;
-            uint32_t added = to_store(names, in, space->views[a]) & ~context;
+    for (size_t a = 0; a < space->n_actions; a++) {
+        size_t llm = policy_player_llm(c->player, space->actions[a].llm);
+        uint32_t added = to_store(about, in, policy_player_added(c->player, a, context));
+        for (size_t i = 0; i < n_actions; i++)
             if (actions[i].added == added &&
-                text_equal(name_of_actor(in, actions[i].llm), llm))
+                text_equal(name_of_actor(in, actions[i].llm), about->llms[llm].name))
                 wanted[i] += c->probabilities[a];
-        }
     }
     return OK;
 }
@@ -150,7 +161,7 @@ enum status cli_policy_open(const char *file, struct cli_policy **policy,
     *out = (struct plan_policy) { .weigh = weigh,
         .data = c,
         .file = c->file,
-        .sha256 = policy_player_names(c->player)->sha256 };
+        .sha256 = policy_player_sha256(c->player) };
     return OK;
 }
 

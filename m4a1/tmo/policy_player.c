@@ -1,185 +1,109 @@
-/* policy_player.c - names, encoding and weights from a policy file; then a forward pass. */
+/* policy_player.c - a policy's own world without data: an environment over one blank
+ * session whose tasks are those of the dialogue that is played.
+ *
+ * So observations, budgets and the shield are the environment's own, and nothing of them
+ * is written a second time.  Its estimator is never asked for a choice. */
 #include "m4a1/tmo/policy_player.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "m4a1/base/files.h"
-#include "m4a1/base/json.h"
-#include "m4a1/base/text.h"
-#include "m4a1/tmo/actor_critic.h"
-#include "m4a1/tmo/costs.h"
-#include "m4a1/tmo/policy.h"
-
-#define FILE_MAX ((size_t)256 << 20)
-
 struct policy_player {
-    struct policy_names names;
-    struct space space;
-    struct actor_critic network;
-    struct activations act;
-    int resource_aware;
-    double latency_budget_s, usage_budget_usd;
-    double latency_s[COSTS_MAX_KINDS], usage_usd[COSTS_MAX_KINDS];
+    struct policy policy;
+    char sha256[HASH_HEX];
+    struct recorded *rec; /* of policy.about with the blank session */
+    struct environment *env;
+    double *features, *scores; /* [F], [A] */
+    unsigned char *allowed;    /* [A] */
 };
 
-/* Where a reader is, for messages. */
-struct place {
-    const char *file;
-    struct error *err;
-};
-
-static enum status broken(const struct place *at, const char *member, const char *what)
+/* One session as long as a dialogue may get.  Its first turn takes the first action, so
+ * that there is a row for the estimator to be fitted on. */
+static enum status add_session(
+    struct dataset *about, const struct config_action *first, struct error *err)
 {
-    return error_set(at->err, E_DATA,
-        "%s: %s: expected %s; is this a whole policy file of m4a1 train?", at->file,
-        member, what);
-}
-
-static enum status read_names(const struct place *at, const struct json *list,
-    const char *member, size_t max, char ***out, size_t *n)
-{
-    size_t size = json_size(list);
-    if (!json_is_array(list) || !size || size > max)
-        return broken(at, member, "a list of names");
-    *out = calloc(size, sizeof **out);
-    if (!*out)
-        return error_nomem(at->err, size * sizeof **out);
-    for (const struct json *j = json_first(list); j; j = json_next(j)) {
-        (*out)[*n] = text_copy(json_text(j, ""));
-        if (!(*out)[(*n)++])
-            return error_nomem(at->err, 64);
-    }
+    struct session *session = about->sessions = calloc(1, sizeof *session);
+    if (!session)
+        return error_nomem(err, sizeof *session);
+    about->n_sessions = 1;
+    session->turns = calloc(POLICY_PLAYER_MAX_TURNS, sizeof *session->turns);
+    if (!session->turns)
+        return error_nomem(err, POLICY_PLAYER_MAX_TURNS * sizeof *session->turns);
+    session->n_turns = POLICY_PLAYER_MAX_TURNS;
+    for (size_t t = 0; t < session->n_turns; t++)
+        session->turns[t].path.latency_s = session->turns[t].path.cost_usd = NAN;
+    struct interaction *path = &session->turns[0].path;
+    for (size_t i = 0; i < about->n_llms; i++)
+        if (strcmp(about->llms[i].name, first->llm) == 0)
+            path->llm = (int)i;
+    for (size_t v = 0; v < about->n_views; v++)
+        for (size_t i = 0; i < first->n_views; i++)
+            if (strcmp(about->views[v], first->views[i]) == 0)
+                path->views_added |= UINT32_C(1) << v;
+    path->views_context = path->views_added;
     return OK;
 }
 
-static enum status read_row(const struct place *at, const char *name,
-    const struct json *row, size_t n, double *out)
+/* Encode with the listed actions of the file, whatever the data said. */
+static enum status record(struct policy_player *p, struct error *err)
 {
-    if (!json_is_array(row) || json_size(row) != n)
-        return broken(at, name, "rows of the network's size");
-    for (const struct json *j = json_first(row); j; j = json_next(j)) {
-        if (!json_is_number(j))
-            return broken(at, name, "numbers");
-        *out++ = json_number(j, 0);
+    struct policy *policy = &p->policy;
+    struct tmo_config config = policy->config;
+    if (!config.environment.as_published) {
+        config.actions = ACTIONS_LISTED;
+        config.listed = policy->actions;
+        config.n_listed = policy->n_actions;
     }
-    return OK;
-}
-
-static enum status read_matrix(const struct place *at, const char *name,
-    const struct json *rows, size_t n_rows, size_t n_columns, double *out)
-{
-    if (!json_is_array(rows) || json_size(rows) != n_rows)
-        return broken(at, name, "as many rows as the network has");
-    enum status s = OK;
-    for (const struct json *j = json_first(rows); j && !s; j = json_next(j)) {
-        s = read_row(at, name, j, n_columns, out);
-        out += n_columns;
-    }
+    enum status s = tmo_config_record(&config, policy->about, &p->rec, err);
+    if (!s && p->rec->space.n_actions != policy->n_actions)
+        s = error_set(err, E_DATA, "it has %zu actions, and its views make %zu",
+            policy->n_actions, p->rec->space.n_actions);
     return s;
 }
 
-/* The policy's half of the network; the value is for training. */
-static enum status read_network(
-    const struct place *at, const struct json *root, struct policy_player *p)
+static enum status build(struct policy_player *p, struct error *err)
 {
-    const struct json *o = json_get(root, "network");
-    if (json_int(json_get(o, "hidden"), -1) != HIDDEN ||
-        strcmp(json_text(json_get(o, "activation"), ""), "tanh") != 0)
-        return broken(at, "network", "two hidden layers of 64 with tanh");
-    enum status s = actor_critic_init(&p->network,
-        p->space.n_states + (p->resource_aware ? 2 : 0), p->space.n_actions, at->err);
+    struct environment_settings set = p->policy.config.environment;
+    const size_t train[] = { 0 };
+    set.estimator = estimator_defaults();
+    set.estimator.kind = ESTIMATOR_CONSTANT;
+    if (p->policy.version > 1) // version 1 has its profiles by name
+        set.costs.table = p->policy.costs;
+    enum status s = add_session(p->policy.about, &p->policy.actions[0], err);
+    if (!s)
+        s = record(p, err);
+    if (!s)
+        s = environment_new(p->rec, &set, train, 1, &p->env, err);
+    if (!s && p->env->n_features != p->policy.n_features)
+        s = error_set(err, E_DATA,
+            "its network sees %zu features, and its encoding has %zu",
+            p->policy.n_features, p->env->n_features);
     if (s)
         return s;
-    const struct mlp_layout *m = &p->network.policy;
-    double *params = p->network.params;
-    o = json_get(o, "policy");
-    const struct {
-        const char *key;
-        size_t n_rows, n_columns, at; /* n_rows 0 = a row alone */
-    } parts[] = { { "w1", m->n_in, HIDDEN, m->w1 }, { "b1", 0, HIDDEN, m->b1 },
-        { "w2", HIDDEN, HIDDEN, m->w2 }, { "b2", 0, HIDDEN, m->b2 },
-        { "w3", m->n_out, HIDDEN, m->w3 }, { "b3", 0, m->n_out, m->b3 } };
-    for (size_t i = 0; i < COUNT_OF(parts) && !s; i++) {
-        const struct json *part = json_get(o, parts[i].key);
-        s = parts[i].n_rows ? read_matrix(at, parts[i].key, part, parts[i].n_rows,
-                                  parts[i].n_columns, params + parts[i].at)
-                            : read_row(at, parts[i].key, part, parts[i].n_columns,
-                                  params + parts[i].at);
-    }
-    return s ? s : activations_init(&p->act, &p->network, at->err);
-}
-
-static enum status read_budgets(
-    const struct place *at, const struct json *root, struct policy_player *p)
-{
-    const struct json *reward = json_get(root, "reward"),
-                      *costs = json_get(root, "costs");
-    size_t n = p->space.n_views + 2;
-    if (!p->resource_aware)
-        return OK;
-    if (n > COSTS_MAX_KINDS)
-        return broken(at, "costs", "no more views than the published networks price");
-    p->latency_budget_s = json_number(json_get(reward, "latency_budget_s"), 0);
-    p->usage_budget_usd = json_number(json_get(reward, "usage_budget_usd"), 0);
-    enum status s =
-        read_row(at, "costs.latency_s", json_get(costs, "latency_s"), n, p->latency_s);
-    return s ? s
-             : read_row(
-                   at, "costs.usage_usd", json_get(costs, "usage_usd"), n, p->usage_usd);
-}
-
-static enum status read_all(
-    const struct place *at, const struct json *root, struct policy_player *p)
-{
-    const struct json *data = json_get(root, "data"),
-                      *encoding = json_get(root, "encoding");
-    struct policy_names *names = &p->names;
-    if (strcmp(json_text(json_get(root, "format"), ""), POLICY_FORMAT) != 0)
-        return broken(at, "format", "\"" POLICY_FORMAT "\"");
-    if (json_int(json_get(root, "version"), -1) != POLICY_VERSION)
-        return broken(at, "version", "1");
-    enum status s = read_names(at, json_get(data, "views"), "data.views", SPACE_MAX_VIEWS,
-        &names->views, &names->n_views);
-    if (!s)
-        s = read_names(at, json_get(data, "tasks"), "data.tasks", SPACE_MAX_TASKS,
-            &names->tasks, &names->n_tasks);
-    if (s)
-        return s;
-    names->local = text_copy(json_text(json_get(data, "local"), ""));
-    names->cloud = text_copy(json_text(json_get(data, "cloud"), ""));
-    if (!names->local || !names->cloud)
-        return error_nomem(at->err, 64);
-    int64_t tau = json_int(json_get(encoding, "tau"), 0);
-    if (tau < 1 || tau > SPACE_MAX_TAU)
-        return broken(at, "encoding.tau", "a number of turns");
-    p->resource_aware = json_bool(json_get(encoding, "resource_aware"), 0);
-    s = space_init(&p->space, names->n_views, names->n_tasks, (size_t)tau, at->err);
-    if (!s)
-        s = read_budgets(at, root, p);
-    return s ? s : read_network(at, root, p);
+    p->features = calloc(p->env->n_features, sizeof *p->features);
+    p->scores = calloc(p->env->n_actions, sizeof *p->scores);
+    p->allowed = calloc(p->env->n_actions, 1);
+    return p->features && p->scores && p->allowed
+               ? OK
+               : error_nomem(err, p->env->n_features * sizeof *p->features);
 }
 
 enum status policy_player_open(
     const char *path, struct policy_player **out, struct error *err)
 {
     *out = NULL;
-    struct buffer text;
-    struct json *root = NULL;
-    struct place at = { path, err };
     struct policy_player *p = calloc(1, sizeof *p);
     if (!p)
         return error_nomem(err, sizeof *p);
-    buffer_init(&text, FILE_MAX);
-    enum status s = file_read(path, &text, err);
-    if (!s)
-        s = json_parse(buffer_str(&text), text.len, path, JSON_UNIQUE_KEYS, &root, err);
+    enum status s = policy_read(path, &p->policy, p->sha256, err);
     if (!s) {
-        hash_hex(buffer_str(&text), text.len, p->names.sha256);
-        s = read_all(&at, root, p);
+        s = build(p, err);
+        if (s == E_ARG)
+            s = E_DATA;
+        if (s)
+            error_prefix(err, "%s: ", path);
     }
-    json_free(root);
-    buffer_release(&text);
     if (s)
         policy_player_free(p);
     else
@@ -191,62 +115,105 @@ void policy_player_free(struct policy_player *p)
 {
     if (!p)
         return;
-    for (size_t i = 0; i < p->names.n_views; i++)
-        free(p->names.views[i]);
-    for (size_t i = 0; i < p->names.n_tasks; i++)
-        free(p->names.tasks[i]);
-    free(p->names.views);
-    free(p->names.tasks);
-    free(p->names.local);
-    free(p->names.cloud);
-    space_release(&p->space);
-    activations_release(&p->act);
-    actor_critic_release(&p->network);
+    environment_free(p->env);
+    recorded_free(p->rec);
+    policy_release(&p->policy);
+    free(p->features);
+    free(p->scores);
+    free(p->allowed);
     free(p);
 }
 
-const struct policy_names *policy_player_names(const struct policy_player *p)
+const struct policy *policy_player_policy(const struct policy_player *p)
 {
-    return &p->names;
+    return &p->policy;
+}
+
+const char *policy_player_sha256(const struct policy_player *p)
+{
+    return p->sha256;
 }
 
 const struct space *policy_player_space(const struct policy_player *p)
 {
-    return &p->space;
+    return &p->rec->space;
 }
 
-/* Rounded to single precision, as the environment shows budgets.  volatile, since gcc
- * 12.2 at -O2 loses the rounding where it stores two such numbers side by side. */
-static double as_single(double x)
+size_t policy_player_llm(const struct policy_player *p, size_t llm)
 {
-    volatile float rounded = (float)x;
-    return (double)rounded;
+    return (size_t)p->rec->llms[llm];
 }
 
-void policy_player_weigh(struct policy_player *p, const struct policy_turn *past,
-    size_t n_past, size_t task, double *probabilities)
+uint32_t policy_player_added(
+    const struct policy_player *p, size_t action, uint32_t context)
 {
-    int16_t states[SPACE_MAX_STATES];
-    double latency = p->latency_budget_s, usage = p->usage_budget_usd;
-    long previous = SPACE_ABSENT;
-    space_clear(&p->space, states);
+    return p->rec->space.actions[action].views & ~context;
+}
+
+/* The action that a past turn took.  As published: the views that the dialogue holds where
+ * it brought some, none where it brought none (recorded.h). */
+static size_t action_of(
+    const struct policy_player *p, const struct policy_turn *turn, uint32_t before)
+{
+    const struct space *space = &p->rec->space;
+    uint32_t views = turn->added;
+    if (p->rec->as_published)
+        views = turn->added ? turn->context : 0;
+    for (size_t a = 0; a < space->n_actions; a++) {
+        uint32_t does = p->rec->as_published ? space->actions[a].views
+                                             : space->actions[a].views & ~before;
+        if (policy_player_llm(p, space->actions[a].llm) == turn->llm && does == views)
+            return a;
+    }
+    return SIZE_MAX;
+}
+
+static enum status replay(struct policy_player *p, struct episode *ep,
+    const struct policy_turn *past, size_t n_past, size_t task, struct error *err)
+{
+    if (n_past >= POLICY_PLAYER_MAX_TURNS)
+        return error_set(err, E_ARG, "a policy plays dialogues of up to %d turns",
+            POLICY_PLAYER_MAX_TURNS);
+    for (size_t t = 0; t < n_past; t++)
+        p->rec->tasks[t] = (int)past[t].task;
+    p->rec->tasks[n_past] = (int)task;
+    episode_start(ep, p->env, RULES_MODEL, 0);
     for (size_t t = 0; t < n_past; t++) {
-        space_push(&p->space, states, previous, past[t].task);
-        previous = (long)space_action(&p->space, past[t].cloud, past[t].uploaded);
-        size_t kind = costs_kind(&p->space, (size_t)previous);
-        if (p->resource_aware) {
-            latency -= p->latency_s[kind];
-            usage -= p->usage_usd[kind];
-        }
+        struct outcome outcome;
+        size_t action = action_of(p, &past[t], t ? past[t - 1].context : 0);
+        if (action == SIZE_MAX)
+            return error_set(err, E_ARG,
+                "turn %zu of the dialogue did what no action of the policy does", t);
+        episode_step(ep, action, &outcome);
     }
-    space_push(&p->space, states, previous, task);
-    for (size_t i = 0; i < p->space.n_states; i++)
-        p->act.features[i] = states[i];
-    if (p->resource_aware) {
-        p->act.features[p->space.n_states] = as_single(latency);
-        p->act.features[p->space.n_states + 1] = as_single(usage);
+    return OK;
+}
+
+enum status policy_player_weigh(struct policy_player *p, const struct policy_turn *past,
+    size_t n_past, size_t task, double *probabilities, struct error *err)
+{
+    const struct network *net = &p->policy.network;
+    struct episode ep;
+    size_t n = p->env->n_actions;
+    enum status s = replay(p, &ep, past, n_past, task, err);
+    if (s)
+        return s;
+    episode_observe(&ep, p->features);
+    episode_allowed(&ep, p->allowed);
+    memset(probabilities, 0, n * sizeof *probabilities);
+    if (net->kind == NETWORK_Q) {
+        probabilities[network_greedy(net, p->features, p->allowed)] = 1;
+        return OK;
     }
-    actor_critic_forward(&p->network, &p->act);
-    memcpy(
-        probabilities, p->act.probabilities, p->space.n_actions * sizeof *probabilities);
+    double most = -INFINITY, sum = 0;
+    network_scores(net, p->features, p->scores);
+    for (size_t a = 0; a < n; a++)
+        if (p->allowed[a] && p->scores[a] > most)
+            most = p->scores[a];
+    for (size_t a = 0; a < n; a++)
+        if (p->allowed[a])
+            sum += probabilities[a] = exp(p->scores[a] - most);
+    for (size_t a = 0; a < n; a++)
+        probabilities[a] /= sum;
+    return OK;
 }

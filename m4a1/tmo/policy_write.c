@@ -1,132 +1,180 @@
 /* policy_write.c - the policy file, member by member, a matrix row a line. */
 #include "m4a1/tmo/policy.h"
 
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "export/json_keep.h"
 #include "m4a1/base/buffer.h"
 #include "m4a1/base/files.h"
-#include "m4a1/base/json.h"
 #include "m4a1/base/text.h"
 #include "m4a1/tmo/policy_parts.h"
 
-#define FILE_MAX ((size_t)256 << 20)
-
-static void set_names(struct json *object, const char *key, char *const *names, size_t n)
+enum status policy_resolve(
+    struct tmo_config *config, const struct recorded *rec, struct error *err)
 {
-    struct json *list = json_set_array(object, key);
+    struct environment_settings *set = &config->environment;
+    if (!set->longest)
+        set->longest = rec->longest;
+    if (!rec->as_published)
+        return OK;
+    free(config->local);
+    free(config->cloud);
+    config->local = text_copy(rec->data->llms[rec->llms[0]].name);
+    config->cloud = text_copy(rec->data->llms[rec->llms[1]].name);
+    return config->local && config->cloud ? OK : error_nomem(err, 64);
+}
+
+static const char *llm_name(const struct recorded *rec, size_t llm)
+{
+    return rec->data->llms[rec->llms[llm]].name;
+}
+
+enum status policy_costs(
+    const struct environment *env, struct cost_table **out, struct error *err)
+{
+    const struct costs *costs = &env->costs;
+    struct cost_table *table = *out = calloc(1, sizeof *table);
+    if (table)
+        table->rows = calloc(costs->n_llms, sizeof *table->rows);
+    enum status s = table && table->rows ? OK : error_nomem(err, sizeof *table);
+    for (size_t llm = 0; llm < costs->n_llms && !s; llm++) {
+        struct cost_row *row = &table->rows[table->n_rows++];
+        row->llm = text_copy(llm_name(env->rec, llm));
+        s = row->llm ? OK : error_nomem(err, 64);
+        for (size_t n = 0; n < COST_CELLS; n++) {
+            size_t cell = n <= costs->n_views ? costs_cell(costs, llm, n) : 0;
+            int is_kind = n <= costs->n_views && costs->is_kind[cell];
+            row->latency_s[n] = is_kind ? costs->latency_s[cell] : NAN;
+            row->usage_usd[n] = is_kind ? costs->usage_usd[cell] : NAN;
+            row->latency_reserve_s[n] = is_kind ? costs->latency_reserve_s[cell] : NAN;
+            row->usage_reserve_usd[n] = is_kind ? costs->usage_reserve_usd[cell] : NAN;
+        }
+    }
+    if (s) {
+        cost_table_free(table);
+        *out = NULL;
+    }
+    return s;
+}
+
+/* ---- members ---- */
+
+static void set_names(struct json_keeper *k, struct json *object, const char *key,
+    char *const *names, size_t n)
+{
+    struct json *list = json_keep(k, json_set_array(object, key));
     for (size_t i = 0; i < n; i++)
-        json_add_text(list, names[i]);
+        json_keep(k, json_add_text(list, names[i]));
 }
 
-static void set_numbers(struct json *object, const char *key, const double *x, size_t n)
+static void set_ids(struct json_keeper *k, struct json *object, const char *key,
+    const int64_t *ids, size_t n)
 {
-    struct json *list = json_set_array(object, key);
+    struct json *list = json_keep(k, json_set_array(object, key));
     for (size_t i = 0; i < n; i++)
-        json_add_number(list, x[i]);
+        json_keep(k, json_add_int(list, ids[i]));
 }
 
-static void set_ids(struct json *object, const char *key, const int64_t *ids, size_t n)
+static void set_data(struct json_keeper *k, struct json *root, const struct dataset *data)
 {
-    struct json *list = json_set_array(object, key);
-    for (size_t i = 0; i < n; i++)
-        json_add_int(list, ids[i]);
-}
-
-static void set_learner(struct json *root, const struct policy *policy)
-{
-    const struct a2c_settings *a2c = &policy->learner;
-    struct json *o = json_set_object(root, "learner");
-    json_set_text(o, "name", "a2c");
-    json_set_int(o, "steps", a2c->steps);
-    json_set_int(o, "rollout_steps", (int64_t)a2c->n_rollout);
-    json_set_number(o, "gamma", a2c->gamma);
-    json_set_number(o, "gae_lambda", a2c->gae_lambda);
-    json_set_number(o, "value_weight", a2c->value_weight);
-    json_set_number(o, "max_gradient_norm", a2c->max_gradient_norm);
-    json_set_number(o, "learning_rate", a2c->learning_rate);
-    json_set_number(o, "rmsprop_alpha", a2c->rmsprop_alpha);
-    json_set_number(o, "rmsprop_epsilon", a2c->rmsprop_epsilon);
-}
-
-static void set_data(
-    struct json *root, const struct policy *policy, const struct dataset *data)
-{
-    struct json *o = json_set_object(root, "data");
-    json_set_text(o, "source", data->source);
-    json_set_text(o, "digest", data->digest);
-    json_set_bool(o, "simulated", data->simulated);
-    set_names(o, "views", data->views, data->n_views);
-    set_names(o, "tasks", data->tasks, data->n_tasks);
-    json_set_text(o, "local", data->llms[policy->local].name);
-    json_set_text(o, "cloud", data->llms[policy->cloud].name);
-}
-
-static void set_actions(struct json *root, const struct policy *policy,
-    const struct dataset *data, const struct space *space)
-{
-    struct json *actions = json_set_array(root, "actions");
-    for (size_t a = 0; a < space->n_actions; a++) {
-        struct json *action = json_add_object(actions);
-        int llm = space_is_cloud(a) ? policy->cloud : policy->local;
-        json_set_text(action, "llm", data->llms[llm].name);
-        struct json *views = json_set_array(action, "views");
-        for (size_t v = 0; v < data->n_views; v++)
-            if (space->views[a] >> v & 1)
-                json_add_text(views, data->views[v]);
+    struct json *o = json_keep(k, json_set_object(root, "data"));
+    json_keep(k, json_set_text(o, "source", data->source));
+    json_keep(k, json_set_text(o, "digest", data->digest));
+    json_keep(k, json_set_bool(o, "simulated", data->simulated));
+    set_names(k, o, "views", data->views, data->n_views);
+    struct json *privacy = json_keep(k, json_set_array(o, "privacy"));
+    for (size_t v = 0; v < data->n_views; v++)
+        json_keep(k, json_add_int(privacy, data->privacy[v]));
+    set_names(k, o, "tasks", data->tasks, data->n_tasks);
+    struct json *llms = json_keep(k, json_set_array(o, "llms"));
+    for (size_t i = 0; i < data->n_llms; i++) {
+        const struct dataset_llm *llm = &data->llms[i];
+        struct json *one = json_keep(k, json_add_object(llms));
+        json_keep(k, json_set_text(one, "name", llm->name));
+        json_keep(k, json_set_bool(one, "cloud", llm->cloud));
+        if (llm->provider)
+            json_keep(k, json_set_text(one, "provider", llm->provider));
     }
 }
 
-static void set_settings(struct json *root, const struct policy *policy,
-    const struct space *space, const struct costs *costs)
+static void set_encoding(
+    struct json_keeper *k, struct json *root, const struct environment *env)
 {
-    const struct environment_settings *set = &policy->environment;
-    struct json *o = json_set_object(root, "encoding");
-    json_set_int(o, "tau", (int64_t)policy->tau);
-    json_set_bool(o, "resource_aware", set->resource_aware);
-    json_set_int(
-        o, "n_features", (int64_t)space->n_states + (set->resource_aware ? 2 : 0));
-
-    o = json_set_object(root, "costs");
-    json_set_text(o, "device", set->device);
-    json_set_text(o, "network", set->network);
-    set_numbers(o, "latency_s", costs->latency_s, costs->n_kinds);
-    set_numbers(o, "usage_usd", costs->usage_usd, costs->n_kinds);
-
-    o = json_set_object(root, "reward");
-    json_set_number(o, "response", set->alpha);
-    json_set_number(o, "association", set->beta_association);
-    json_set_number(o, "latency", set->beta_latency);
-    json_set_number(o, "usage", set->beta_usage);
-    json_set_number(o, "latency_budget_s", set->latency_budget_s);
-    json_set_number(o, "usage_budget_usd", set->usage_budget_usd);
-
-    o = json_set_object(root, "estimator");
-    json_set_text(o, "name", "knn");
-    json_set_int(o, "k", (int64_t)set->k);
-    json_set_number(o, "epsilon", KNN_EPSILON);
-    json_set_text(o, "ties", "shared");
+    const struct recorded *rec = env->rec;
+    struct json *o = json_keep(k, json_set_object(root, "encoding"));
+    struct json *llms = json_keep(k, json_set_array(o, "llms"));
+    for (size_t i = 0; i < rec->space.n_llms; i++)
+        json_keep(k, json_add_text(llms, llm_name(rec, i)));
+    json_keep_count(k, o, "tau", rec->space.tau);
+    json_keep(k, json_set_bool(o, "views_in_context", rec->space.with_context));
+    json_keep_count(k, o, "numbers_a_turn", rec->space.state_size);
+    json_keep_count(k, o, "n_features", env->n_features);
 }
 
-enum status policy_describe(const struct policy *policy, const struct dataset *data,
+static void set_actions(
+    struct json_keeper *k, struct json *root, const struct recorded *rec)
+{
+    struct json *actions = json_keep(k, json_set_array(root, "actions"));
+    for (size_t a = 0; a < rec->space.n_actions; a++) {
+        const struct space_action *one = &rec->space.actions[a];
+        struct json *action = json_keep(k, json_add_object(actions));
+        json_keep(k, json_set_text(action, "llm", llm_name(rec, one->llm)));
+        struct json *views = json_keep(k, json_set_array(action, "views"));
+        for (size_t v = 0; v < rec->space.n_views; v++)
+            if (one->views >> v & 1)
+                json_keep(k, json_add_text(views, rec->data->views[v]));
+    }
+}
+
+static enum status set_settings(struct json_keeper *k, struct json *root,
+    const struct policy *policy, const struct environment *env, struct error *err)
+{
+    struct cost_table *costs;
+    enum status s = policy_costs(env, &costs, err);
+    if (s)
+        return s;
+    s = cost_table_describe(costs, json_set_object(root, "costs"), err);
+    cost_table_free(costs);
+    struct json *o = json_keep(k, json_set_object(root, "estimator"));
+    json_keep(k, json_set_text(o, "fitted", estimator_name(env->estimator)));
+    json_keep_count(k, o, "rows", estimator_n_rows(env->estimator));
+
+    struct tmo_config config;
+    if (!s)
+        s = tmo_config_copy(&policy->config, &config, err);
+    if (s)
+        return s;
+    s = policy_resolve(&config, env->rec, err);
+    if (!s)
+        s = tmo_config_write(&config, 1, json_set_object(root, "config"), err);
+    tmo_config_release(&config);
+    return s;
+}
+
+static enum status describe(const struct policy *policy, const struct environment *env,
     struct json **out, struct error *err)
 {
-    *out = NULL;
-    const struct environment_settings *set = &policy->environment;
-    struct space space;
-    struct costs costs;
-    enum status s = space_init(&space, data->n_views, data->n_tasks, policy->tau, err);
-    if (!s)
-        s = costs_build(set->device, set->network, data->n_views, &costs, err);
-    if (!s) {
-        *out = json_new_object();
-        if (!*out)
-            s = error_nomem(err, 64);
+    struct json_keeper k = { 1 };
+    struct json *root = *out = json_new_object();
+    if (!root)
+        return error_nomem(err, 64);
+    set_data(&k, root, env->rec->data);
+    set_encoding(&k, root, env);
+    set_actions(&k, root, env->rec);
+    enum status s = set_settings(&k, root, policy, env, err);
+    struct json *split = json_keep(&k, json_set_object(root, "split"));
+    set_ids(&k, split, "train", policy->split.train, policy->split.n_train);
+    set_ids(&k, split, "test", policy->split.test, policy->split.n_test);
+    if (!s && !k.ok)
+        s = error_nomem(err, 64);
+    if (s) {
+        json_free(root);
+        *out = NULL;
     }
-    if (!s) {
-        json_set_text(*out, "environment", "as-published");
-        set_data(*out, policy, data);
-        set_actions(*out, policy, data, &space);
-        set_settings(*out, policy, &space, &costs);
-    }
-    space_release(&space);
     return s;
 }
 
@@ -141,58 +189,57 @@ static enum status print_member(
     return s;
 }
 
-static void print_row(const double *x, size_t n, struct buffer *out)
+/* The fewest digits that read back as the same single-precision number. */
+static void print_float(float x, struct buffer *out)
 {
-    buffer_add_char(out, '[');
-    for (size_t i = 0; i < n; i++) {
-        char number[32];
-        buffer_printf(out, "%s%s", i ? "," : "", text_double(x[i], number));
+    char text[32];
+    for (int digits = 6; digits <= 9; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, (double)x);
+        if (strtof(text, NULL) == x)
+            break;
     }
-    buffer_add_char(out, ']');
+    buffer_add_str(out, text);
 }
 
-static void print_matrix(const char *name, const double *x, size_t n_rows,
-    size_t n_columns, struct buffer *out)
+static void print_part(
+    const struct network *net, const struct network_part *part, struct buffer *out)
 {
-    buffer_printf(out, "      \"%s\": [", name);
-    for (size_t i = 0; i < n_rows; i++) {
-        buffer_add_str(out, i ? ",\n        " : "\n        ");
-        print_row(x + i * n_columns, n_columns, out);
+    int is_bias = part->n_rows == 1 && part->name[0] == 'b';
+    buffer_printf(out, "      \"%s\": %s", part->name, is_bias ? "" : "[");
+    for (size_t r = 0; r < part->n_rows; r++) {
+        if (!is_bias)
+            buffer_add_str(out, r ? ",\n        " : "\n        ");
+        for (size_t c = 0; c < part->n_columns; c++) {
+            size_t at = part->at + r * part->row_step + c * part->column_step;
+            buffer_add_char(out, c ? ',' : '[');
+            print_float(net->params[at], out);
+        }
+        buffer_add_char(out, ']');
     }
-    buffer_add_str(out, "],\n");
+    if (!is_bias)
+        buffer_add_char(out, ']');
 }
 
-static void print_mlp(const char *name, const double *params, const struct mlp_layout *m,
-    struct buffer *out)
+static void print_network(const struct network *net, struct buffer *out)
 {
-    buffer_printf(out, "    \"%s\": {\n", name);
-    print_matrix("w1", params + m->w1, m->n_in, HIDDEN, out);
-    buffer_add_str(out, "      \"b1\": ");
-    print_row(params + m->b1, HIDDEN, out);
-    buffer_add_str(out, ",\n");
-    print_matrix("w2", params + m->w2, HIDDEN, HIDDEN, out);
-    buffer_add_str(out, "      \"b2\": ");
-    print_row(params + m->b2, HIDDEN, out);
-    buffer_add_str(out, ",\n");
-    print_matrix("w3", params + m->w3, m->n_out, HIDDEN, out);
-    buffer_add_str(out, "      \"b3\": ");
-    print_row(params + m->b3, m->n_out, out);
-    buffer_add_str(out, "\n    }");
-}
-
-static void print_network(const struct actor_critic *network, struct buffer *out)
-{
+    struct network_part parts[NETWORK_MAX_PARTS];
+    size_t n = network_parts(net, parts);
     buffer_printf(out,
         "  \"network\": {\n"
-        "    \"hidden\": %d, \"activation\": \"tanh\",\n"
+        "    \"kind\": \"%s\", \"hidden\": %d, \"activation\": \"%s\",\n"
         "    \"layout\": \"w1 and w2: a row an input, a column a hidden unit; w3: a row "
-        "an "
-        "output, a column a hidden unit\",\n",
-        HIDDEN);
-    print_mlp("policy", network->params, &network->policy, out);
-    buffer_add_str(out, ",\n");
-    print_mlp("value", network->params, &network->value, out);
-    buffer_add_str(out, "\n  }");
+        "an output, a column a hidden unit\"",
+        net->kind == NETWORK_Q ? "q" : "actor-critic", MLP_HIDDEN,
+        net->kind == NETWORK_Q ? "relu" : "tanh");
+    for (size_t i = 0; i < n; i++) {
+        int is_first = !i || strcmp(parts[i].mlp, parts[i - 1].mlp) != 0;
+        buffer_add_str(out, is_first && i ? "\n    }" : "");
+        buffer_add_str(out, ",\n");
+        if (is_first)
+            buffer_printf(out, "    \"%s\": {\n", parts[i].mlp);
+        print_part(net, &parts[i], out);
+    }
+    buffer_add_str(out, "\n    }\n  }");
 }
 
 /* Ends the text, which lacks its last brace, with the checksum of what it says. */
@@ -206,7 +253,7 @@ static enum status print_seal(struct buffer *text, struct error *err)
     if (!s)
         s = json_parse(text->data, text->len, "policy", 0, &root, err);
     if (!s)
-        s = policy_seal(root, FILE_MAX, seal, err);
+        s = policy_seal(root, POLICY_FILE_MAX, seal, err);
     json_free(root);
     if (s)
         return s;
@@ -216,24 +263,19 @@ static enum status print_seal(struct buffer *text, struct error *err)
     return buffer_status(text, "the policy file", err);
 }
 
-enum status policy_save(const struct policy *policy, const struct dataset *data,
+enum status policy_save(const struct policy *policy, const struct environment *env,
     const char *path, struct error *err)
 {
     struct json *root;
-    enum status s = policy_describe(policy, data, &root, err);
+    enum status s = describe(policy, env, &root, err);
     if (s)
         return s;
-    set_learner(root, policy);
-    struct json *split = json_set_object(root, "split");
-    set_ids(split, "train", policy->split.train, policy->split.n_train);
-    set_ids(split, "test", policy->split.test, policy->split.n_test);
-
     struct buffer text;
-    buffer_init(&text, FILE_MAX);
+    buffer_init(&text, POLICY_FILE_MAX);
     buffer_printf(&text,
         "{\n  \"format\": \"" POLICY_FORMAT "\",\n  \"version\": %d,\n"
-        "  \"written_by\": \"m4a1 " M4A1_VERSION "\",\n  \"seed\": %llu,\n",
-        POLICY_VERSION, (unsigned long long)policy->seed);
+        "  \"written_by\": \"m4a1 " M4A1_VERSION "\",\n  \"seed\": %" PRIu64 ",\n",
+        POLICY_VERSION, policy->seed);
     for (const struct json *c = json_first(root); c && !s; c = json_next(c))
         s = print_member(c, &text, err);
     print_network(&policy->network, &text);

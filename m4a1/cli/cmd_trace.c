@@ -28,6 +28,7 @@ static const struct cli_option options[] = {
     { "budget", "B[,B...]",
         "budgets that the session starts with, one a constraint (default: the "
         "constraints')" },
+    TMO_ACTIONS_OPTION("space", ""),
     TMO_SETUP_OPTIONS(""),
     { "json", NULL, "all figures as JSON, with 17 digits" },
     { NULL, NULL, NULL },
@@ -326,19 +327,19 @@ static enum status run(struct cli *cli, struct error *err)
     struct dataset *data = NULL;
     struct recorded *rec = NULL;
     struct environment *env = NULL;
-    struct tmo_setup setup;
+    struct tmo_config config = { 0 };
     size_t *sessions = NULL, n = 0;
     enum status s = check_usage(cli, err);
     if (!s)
         s = tmo_data(cli, &data, err);
     if (!s)
-        s = tmo_setup_read(cli, data, &setup, err);
+        s = tmo_config_options(cli, "space", &config, err);
     if (!s)
-        s = recorded_build(data, &setup.recorded, &rec, err);
+        s = tmo_record(cli, &config, data, &rec, err);
     if (!s)
         s = fit_sessions(cli, rec, &sessions, &n, err);
     if (!s)
-        s = environment_new(rec, &setup.environment, sessions, n, &env, err);
+        s = environment_new(rec, &config.environment, sessions, n, &env, err);
     if (!s) {
         tmo_setup_warn(rec);
         tmo_costs_warn(env);
@@ -348,6 +349,7 @@ static enum status run(struct cli *cli, struct error *err)
     environment_free(env);
     free(sessions);
     recorded_free(rec);
+    tmo_config_release(&config);
     dataset_free(data);
     return s;
 }

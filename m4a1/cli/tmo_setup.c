@@ -1,4 +1,4 @@
-/* tmo_setup.c - options to settings, and what is worth a warning. */
+/* tmo_setup.c - options to a config, and what is worth a warning. */
 #include "m4a1/cli/tmo_setup.h"
 
 #include <stdio.h>
@@ -10,205 +10,215 @@
 
 #define COSTS_TEXT_MAX 4096
 
-/* The llm of a role: the one there is, or the one that --local or --cloud names. */
-static enum status choose_llm(
-    struct cli *cli, const struct dataset *data, int cloud, int *out, struct error *err)
+#define CONFIG_FILE_MAX ((size_t)64 << 20)
+
+/* A message about an option's value becomes one of wrong usage. */
+static enum status usage(struct cli *cli, const char *option, struct error *err)
 {
-    const char *role = cloud ? "cloud" : "local";
-    const char *wanted = cli_value(cli, role);
-    struct buffer names;
-    size_t n = 0;
-    enum status s = OK;
-    *out = -1;
-    buffer_init(&names, 4096);
-    for (size_t i = 0; i < data->n_llms; i++) {
-        if ((data->llms[i].cloud != 0) != cloud)
-            continue;
-        buffer_printf(&names, "%s%s", n++ ? ", " : "", data->llms[i].name);
-        if (n == 1 || wanted) {
-            if (!wanted || strcmp(wanted, data->llms[i].name) == 0)
-                *out = (int)i;
-        }
-    }
-    if (!n)
-        s = error_set(err, E_DATA,
-            "%s has no answers of a %s llm; the published environment chooses between a "
-            "local and a cloud one, so collect from both",
-            data->source, role);
-    else if (wanted && *out < 0)
-        s = cli_usage(cli, err, "--%s %s: %s has no such %s llm; it has %s", role, wanted,
-            data->source, role, buffer_str(&names));
-    else if (!wanted && n > 1)
+    return cli_usage(cli, err, "--%s: %s", option, err ? err->msg : "bad value");
+}
+
+/* --config and --as-published: they say which defaults all else begins with. */
+static enum status read_file(struct cli *cli, struct tmo_config *out, struct error *err)
+{
+    const char *path = cli_value(cli, "config");
+    int as_published = cli_flag(cli, "as-published");
+    struct json *root;
+    tmo_config_init(out, as_published);
+    if (!path)
+        return OK;
+    enum status s = json_read_file(
+        path, CONFIG_FILE_MAX, JSON_COMMENTS | JSON_UNIQUE_KEYS, &root, err);
+    if (s)
+        return s;
+    if (as_published && !json_bool(json_get(root, "as_published"), 1))
         s = cli_usage(cli, err,
-            "%s has %zu %s llms, and the published environment takes one; choose with "
-            "--%s NAME among %s",
-            data->source, n, role, role, buffer_str(&names));
-    buffer_release(&names);
+            "--as-published: %s says \"as_published\": false; leave one of them out",
+            path);
+    if (!s)
+        s = tmo_config_read(out, root, path, err);
+    json_free(root);
     return s;
 }
 
-/* ---- constraints ---- */
-
-/* One KIND=BUDGET[/TURNS], which is changed. */
-static enum status read_constraint(
-    struct cli *cli, char *text, struct constraint *out, struct error *err)
+/* An option that names one of several; *out keeps its value where it is not given. */
+static enum status read_name(struct cli *cli, const char *option,
+    const char *const *names, size_t n, unsigned *out, int *given, struct error *err)
 {
-    char *budget = strchr(text, '='), *turns;
-    int64_t horizon = 0;
-    if (!budget)
-        return cli_usage(cli, err,
-            "--constraints: \"%s\" is no KIND=BUDGET, as in latency=30 or usage=0.05/5",
-            text);
-    *budget++ = '\0';
-    turns = strchr(budget, '/');
-    if (turns)
-        *turns++ = '\0';
-    enum status s = constraint_kind_of(text, &out->kind, err);
+    const char *text = cli_value(cli, option);
+    if (!text)
+        return OK;
+    for (unsigned i = 0; i < n; i++)
+        if (strcmp(names[i], text) == 0) {
+            *out = i;
+            if (given)
+                *given = 1;
+            return OK;
+        }
+    struct buffer list;
+    buffer_init(&list, COSTS_TEXT_MAX);
+    for (size_t i = 0; i < n; i++)
+        buffer_printf(&list, "%s%s", i ? ", " : "", names[i]);
+    enum status s =
+        cli_usage(cli, err, "--%s %s: there are %s", option, text, buffer_str(&list));
+    buffer_release(&list);
+    return s;
+}
+
+static enum status read_count(struct cli *cli, const char *option, int64_t least,
+    int64_t most, size_t *out, struct error *err)
+{
+    int64_t x;
+    enum status s = cli_int(cli, option, (int64_t)*out, least, most, &x, err);
+    *out = s ? *out : (size_t)x;
+    return s;
+}
+
+static enum status read_text(
+    struct cli *cli, const char *option, char **out, struct error *err)
+{
+    const char *text = cli_value(cli, option);
+    if (!text)
+        return OK;
+    free(*out);
+    *out = text_copy(text);
+    return *out ? OK : error_nomem(err, 64);
+}
+
+/* all, recorded, or a file that holds a list (or a config with one). */
+static enum status read_actions(
+    struct cli *cli, const char *option, struct tmo_config *out, struct error *err)
+{
+    const char *text = cli_value(cli, option);
+    struct json *file = NULL, *object = text ? json_new_object() : NULL;
+    enum status s = OK;
+    if (!text)
+        return OK;
+    if (out->environment.as_published && !text_equal(text, "all")) {
+        json_free(object);
+        return cli_usage(
+            cli, err, "--%s %s: the published environment has all", option, text);
+    }
+    if (!text_equal(text, "all") && !text_equal(text, "recorded"))
+        s = json_read_file(
+            text, CONFIG_FILE_MAX, JSON_COMMENTS | JSON_UNIQUE_KEYS, &file, err);
+    const struct json *list = json_is_object(file) ? json_get(file, "actions") : file;
+    if (!s && !(file ? json_set_copy(object, "actions", list)
+                     : json_set_text(object, "actions", text)))
+        s = error_set(err, E_DATA, "%s holds no actions", text);
     if (!s)
-        s = text_to_double(
-            budget, "--constraints: the budget", 0, 1e12, &out->budget, err);
-    if (!s && turns)
-        s = text_to_int(
-            turns, "--constraints: the turns", 1, CONSTRAINT_MAX_HORIZON, &horizon, err);
-    out->horizon = (size_t)horizon;
-    return s ? cli_usage(cli, err, "%s", err ? err->msg : "--constraints") : OK;
+        s = tmo_config_read(out, object, file ? text : option, err);
+    if (s == E_NOT_FOUND)
+        s = cli_usage(cli, err,
+            "--%s %s: neither all nor recorded, nor a file that lists actions", option,
+            text);
+    json_free(file);
+    json_free(object);
+    return s;
 }
 
 static enum status read_constraints(
-    struct cli *cli, struct environment_settings *set, struct error *err)
+    struct cli *cli, struct tmo_config *out, struct error *err)
 {
-    const char *text = cli_value(cli, "constraints");
-    if (!text)
-        return OK;
-    set->n_constraints = 0;
-    enum status s = OK;
-    for (const char *at = text; *at && !s;) {
-        size_t len = strcspn(at, ",");
-        if (set->n_constraints == CONSTRAINTS_MAX)
-            return cli_usage(
-                cli, err, "--constraints: more than %d of them", CONSTRAINTS_MAX);
-        char *one = text_copy_n(at, len);
-        s = one ? read_constraint(cli, one, &set->constraints[set->n_constraints++], err)
-                : error_nomem(err, len);
-        free(one);
-        at += len + (at[len] == ',');
-    }
-    if (!s && constraints_check(set->constraints, set->n_constraints, err))
-        s = cli_usage(cli, err, "--constraints: %s", err ? err->msg : text);
-    return s;
+    const char *text;
+    for (size_t i = 0; (text = cli_value_at(cli, "constraint", i)); i++)
+        if (tmo_config_constrain(out, text, i == 0, err))
+            return usage(cli, "constraint", err);
+    return OK;
 }
 
 static enum status read_handling(
-    struct cli *cli, struct environment_settings *set, struct error *err)
+    struct cli *cli, struct tmo_config *out, struct error *err)
 {
-    const char *name = cli_value(cli, "handling");
-    set->resource_aware = cli_flag(cli, "resource-aware");
-    if (name) {
-        if (handling_of(name, &set->handling, err))
-            return cli_usage(cli, err, "--handling: %s", err ? err->msg : name);
-        // What a learner is held to it must see.
-        set->resource_aware |= set->handling != HANDLING_NONE;
-    } else if (set->as_published && set->resource_aware) {
-        set->handling = HANDLING_PUBLISHED;
-    }
-    enum status s = cli_double(cli, "lambda", set->lambda, 0, 1e9, &set->lambda, err);
+    struct environment_settings *set = &out->environment;
+    unsigned handling = set->handling;
+    enum status s = read_constraints(cli, out, err);
+    if (!s)
+        s = read_name(cli, "handling", handling_names, N_HANDLINGS, &handling,
+            &out->handling_given, err);
+    set->handling = handling;
+    if (cli_flag(cli, "resource-aware"))
+        set->resource_aware = out->resource_aware_given = 1;
+    if (!s)
+        s = cli_double(cli, "lambda", set->lambda, 0, 1e9, &set->lambda, err);
     return s ? s
              : cli_double(cli, "dual-rate", set->dual_rate, 0, 1e9, &set->dual_rate, err);
 }
 
-/* ---- all ---- */
-
-static enum status read_costs(
-    struct cli *cli, struct environment_settings *set, struct error *err)
+static enum status read_costs(struct cli *cli, struct tmo_config *out, struct error *err)
 {
-    const struct costs_device *device;
-    const struct costs_network *network;
-    if (cli_value(cli, "device"))
-        set->costs.device = cli_value(cli, "device");
-    if (cli_value(cli, "network"))
-        set->costs.network = cli_value(cli, "network");
-    if (costs_find_device(set->costs.device, &device, err) ||
-        costs_find_network(set->costs.network, &network, err))
-        return cli_usage(cli, err, "%s", err ? err->msg : "unknown device or network");
-    set->costs.device = device->name;
-    set->costs.network = network->name;
-    return OK;
-}
-
-static enum status read_encoding(struct cli *cli, const struct dataset *data,
-    struct recorded_settings *out, struct error *err)
-{
-    int64_t tau;
-    const char *space = cli_value(cli, "space");
-    enum status s = cli_int(cli, "tau", 5, 1, SPACE_MAX_TAU, &tau, err);
-    if (s)
-        return s;
-    if (!cli_flag(cli, "as-published")) {
-        *out = recorded_defaults();
-        out->tau = (size_t)tau;
-        if (cli_value(cli, "local") || cli_value(cli, "cloud"))
-            return cli_usage(cli, err,
-                "--local and --cloud choose llms for --as-published; the default takes "
-                "every llm of %s",
-                data->source);
-        if (space && !text_equal(space, "all") && !text_equal(space, "recorded"))
-            return cli_usage(cli, err, "--space %s: it is all or recorded", space);
-        if (text_equal(space, "recorded"))
-            out->actions = ACTIONS_RECORDED;
+    struct costs_settings *set = &out->environment.costs;
+    const struct costs_device *device = NULL;
+    const struct costs_network *network = NULL;
+    const char *named_device = cli_value(cli, "device");
+    const char *named_network = cli_value(cli, "network");
+    if (named_device && costs_find_device(named_device, &device, err))
+        return usage(cli, "device", err);
+    if (named_network && costs_find_network(named_network, &network, err))
+        return usage(cli, "network", err);
+    set->device = device ? device->name : set->device;
+    set->network = network ? network->name : set->network;
+    if (!cli_value(cli, "costs"))
         return OK;
-    }
-    if (space && !text_equal(space, "all"))
-        return cli_usage(
-            cli, err, "--space %s: the published environment has all", space);
-    *out = recorded_published(-1, -1, (size_t)tau);
-    s = choose_llm(cli, data, 0, &out->local, err);
-    return s ? s : choose_llm(cli, data, 1, &out->cloud, err);
+    cost_table_free(out->table);
+    out->table = NULL;
+    return read_text(cli, "costs", &out->costs_file, err);
 }
 
-static enum status read_estimator(
-    struct cli *cli, struct environment_settings *set, struct error *err)
+static enum status read_rest(struct cli *cli, struct tmo_config *out, struct error *err)
 {
-    const char *name = cli_value(cli, "estimator");
-    int64_t k;
-    if (name && estimator_kind_of(name, &set->estimator.kind, err))
-        return cli_usage(cli, err, "--estimator: %s", err ? err->msg : name);
-    enum status s = cli_int(cli, "k", (int64_t)set->estimator.k, 1, KNN_MAX_K, &k, err);
-    set->estimator.k = (size_t)k;
+    struct environment_settings *set = &out->environment;
+    unsigned kind = set->estimator.kind, transitions = set->transitions;
+    enum status s = read_count(cli, "tau", 1, SPACE_MAX_TAU, &out->tau, err);
+    if (!s)
+        s = read_name(cli, "estimator", estimator_names, N_ESTIMATORS, &kind,
+            &out->estimator_given, err);
+    set->estimator.kind = kind;
+    if (!s)
+        s = read_count(cli, "k", 0, KNN_MAX_K, &set->estimator.k, err);
+    if (!s)
+        s = read_name(cli, "transitions", transitions_names, 2, &transitions, NULL, err);
+    set->transitions = transitions;
+    if (!s)
+        s = read_text(cli, "local", &out->local, err);
+    if (!s)
+        s = read_text(cli, "cloud", &out->cloud, err);
+    if (!s && (out->local || out->cloud) && !set->as_published)
+        s = cli_usage(cli, err,
+            "--local and --cloud choose llms for --as-published; the default takes every "
+            "llm of DATA (or those of --actions)");
     return s;
 }
 
-static enum status read_transitions(
-    struct cli *cli, struct environment_settings *set, struct error *err)
+enum status tmo_config_options(struct cli *cli, const char *actions_option,
+    struct tmo_config *out, struct error *err)
 {
-    const char *name = cli_value(cli, "transitions");
-    if (!name)
-        return OK;
-    if (text_equal(name, "model"))
-        set->transitions = TRANSITIONS_MODEL;
-    else if (text_equal(name, "recorded"))
-        set->transitions = TRANSITIONS_RECORDED;
-    else
-        return cli_usage(cli, err, "--transitions %s: it is model or recorded", name);
-    return OK;
+    enum status s = read_file(cli, out, err);
+    if (!s)
+        s = read_rest(cli, out, err);
+    if (!s)
+        s = read_actions(cli, actions_option, out, err);
+    if (!s)
+        s = read_handling(cli, out, err);
+    if (!s)
+        s = read_costs(cli, out, err);
+    if (!s)
+        s = read_text(cli, "split", &out->split_from, err);
+    if (!s) {
+        s = tmo_config_settle(out, err);
+        if (s == E_ARG)
+            s = cli_usage(cli, err, "%s", err ? err->msg : "settings do not fit");
+    }
+    if (s)
+        tmo_config_release(out);
+    return s;
 }
 
-enum status tmo_setup_read(
-    struct cli *cli, const struct dataset *data, struct tmo_setup *out, struct error *err)
+enum status tmo_record(struct cli *cli, const struct tmo_config *config,
+    const struct dataset *data, struct recorded **out, struct error *err)
 {
-    memset(out, 0, sizeof *out);
-    struct environment_settings *set = &out->environment;
-    *set =
-        cli_flag(cli, "as-published") ? environment_published() : environment_defaults();
-    enum status s = read_encoding(cli, data, &out->recorded, err);
-    if (!s)
-        s = read_estimator(cli, set, err);
-    if (!s)
-        s = read_transitions(cli, set, err);
-    if (!s)
-        s = read_constraints(cli, set, err);
-    if (!s)
-        s = read_handling(cli, set, err);
-    return s ? s : read_costs(cli, set, err);
+    enum status s = tmo_config_record(config, data, out, err);
+    return s == E_ARG ? cli_usage(cli, err, "%s", err ? err->msg : "names of no llm") : s;
 }
 
 void tmo_setup_warn(const struct recorded *rec)

@@ -1,32 +1,32 @@
-/* tmo_setup.h - the world of training from options: encoding, costs, constraints. */
+/* tmo_setup.h - the settings of training from options. */
 #ifndef M4A1_CLI_TMO_SETUP_H
 #define M4A1_CLI_TMO_SETUP_H
 
 #include "export/dataset.h"
 #include "m4a1/cli/cli.h"
-#include "m4a1/tmo/environment.h"
-#include "m4a1/tmo/recorded.h"
+#include "m4a1/tmo/config.h"
 
 /* Options that a verb's table lists; when is "" or "without policies: ". */
 #define TMO_SETUP_OPTIONS(when)                                                          \
     { "as-published", NULL, when "the environment and estimator that TMO published" },   \
+        { "config", "FILE",                                                              \
+            when "settings from JSON (train --print-config shows all); options "         \
+                 "override them" },                                                      \
         { "tau", "N", when "turns that an observation holds (default 5)" },              \
         { "estimator", "NAME",                                                           \
-            when "published (default), ridge, metric, constant, role, task or auto" },   \
-        { "k", "N", when "neighbours of the estimator (default 5)" },                    \
-        { "space", "all|recorded",                                                       \
-            when "actions: every llm with every set of views (default), or "             \
-                 "those that DATA has" },                                                \
+            when "published, ridge, metric, constant, role, task, or auto: chosen by "   \
+                 "cross-validation (default; as published: published)" },                \
+        { "k", "N", when "neighbours of the estimator (0: its own, 5 of published)" },   \
         { "transitions", "model|recorded",                                               \
             when "training follows the learner's own actions (default), or the "         \
                  "recorded states (as published)" },                                     \
-        { "constraints", "LIST",                                                         \
-            when "KIND=BUDGET[/TURNS],... of latency (s), usage (USD), privacy "         \
-                 "(levels); over the session, or its last TURNS turns (default "         \
-                 "latency=30,usage=0.05)" },                                             \
+        { "constraint", "C",                                                             \
+            when "KIND=BUDGET[:TURNS] of latency (s), usage (USD) or privacy (levels), " \
+                 "over the session or its last TURNS turns; several times (default: "    \
+                 "latency=30 and usage=0.05, counted only)" },                           \
         { "handling", "NAME",                                                            \
-            when "how training keeps constraints: none (default), published, "           \
-                 "penalty, lagrangian or shield" },                                      \
+            when "how constraints are kept: none, published, penalty, lagrangian or "    \
+                 "shield (default: shield with --constraint, else none)" },              \
         { "lambda", "X",                                                                 \
             when "weight of a penalty; where the multipliers of lagrangian begin "       \
                  "(default 1)" },                                                        \
@@ -35,6 +35,9 @@
         { "resource-aware", NULL,                                                        \
             when "observations end in what remains of each budget (always with a "       \
                  "handling)" },                                                          \
+        { "costs", "FILE",                                                               \
+            when "a profile of stats latency --profile, or a table (default: the "       \
+                 "published profiles of device and network)" },                          \
         { "device", "NAME", when "local device (default \"Jetson TX2\")" },              \
         { "network", "NAME", when "Wired (default), WiFi, 5G or 4G" },                   \
         { "local", "NAME", when "as published: the local llm, where DATA has several" }, \
@@ -42,14 +45,22 @@
         "cloud", "NAME", when "as published: the cloud llm, where DATA has several"      \
     }
 
-struct tmo_setup {
-    struct recorded_settings recorded;
-    struct environment_settings environment;
-};
+/* The option for actions, which has another name where --actions says what to play. */
+#define TMO_ACTIONS_OPTION(name, when)                                                   \
+    {                                                                                    \
+        name, "all|recorded|FILE",                                                       \
+            when "actions: every llm with every set of views (default), those that "     \
+                 "DATA has, or a list in JSON"                                           \
+    }
 
-/* What the options say; names are resolved against data.  A bad one is a usage error. */
-MUST_CHECK enum status tmo_setup_read(struct cli *cli, const struct dataset *data,
-    struct tmo_setup *out, struct error *err);
+/* All settings: those of --config, then the options, then what follows (config.h).  Names
+ * of llms and views wait for data.  Released by the caller on success. */
+MUST_CHECK enum status tmo_config_options(struct cli *cli, const char *actions_option,
+    struct tmo_config *out, struct error *err);
+
+/* Encode data; names that it lacks are a usage error. */
+MUST_CHECK enum status tmo_record(struct cli *cli, const struct tmo_config *config,
+    const struct dataset *data, struct recorded **out, struct error *err);
 
 /* Say on standard error what of data is left out or missing: incomplete turns, other
  * llms, associations.  Called behind all checks, so that an error stands alone. */

@@ -19,6 +19,7 @@ struct environment_settings environment_published(void)
         .n_constraints = 2,
         .lambda = 1,
         .dual_rate = 0.05,
+        .reserve_share = 0.9,
     };
 }
 
@@ -75,12 +76,20 @@ static int costs_rise(const struct environment *env)
     return 1;
 }
 
-/* True where every llm can be asked without a view. */
-static int all_ask_plainly(const struct space *space)
+static int is_offered(const struct environment *env, size_t action)
 {
-    for (size_t llm = 0; llm < space->n_llms; llm++)
-        if (space->accepts[llm] && space_find(space, llm, 0) == SIZE_MAX)
+    return !env->offered || env->offered[action];
+}
+
+/* True where every llm that is offered can be asked without a view. */
+static int all_ask_plainly(const struct environment *env)
+{
+    const struct space *space = &env->rec->space;
+    for (size_t a = 0; a < env->n_actions; a++) {
+        size_t plain = space_find(space, space->actions[a].llm, 0);
+        if (is_offered(env, a) && (plain == SIZE_MAX || !is_offered(env, plain)))
             return 0;
+    }
     return 1;
 }
 
@@ -90,13 +99,16 @@ static enum status list_completing(struct environment *env, struct error *err)
 {
     const struct space *space = &env->rec->space;
     const struct environment_settings *set = &env->settings;
-    int only_plain = costs_rise(env) && all_ask_plainly(space);
-    env->completing = calloc(env->n_actions, sizeof *env->completing);
-    if (!env->completing)
-        return error_nomem(err, env->n_actions * sizeof *env->completing);
+    int only_plain = costs_rise(env) && all_ask_plainly(env);
+    size_t *list = calloc(env->n_actions, sizeof *list);
+    if (!list)
+        return error_nomem(err, env->n_actions * sizeof *list);
+    free(env->completing);
+    env->completing = list;
+    env->n_completing = 0;
     for (size_t n = 0; n <= (only_plain ? 0 : space->n_views); n++)
         for (size_t a = 0; a < env->n_actions; a++)
-            if (space_n_uploaded(space, a) == n)
+            if (is_offered(env, a) && space_n_uploaded(space, a) == n)
                 env->completing[env->n_completing++] = a;
     env->completing_in_order = only_plain;
     for (size_t i = 0; i < set->n_constraints; i++)
@@ -112,7 +124,7 @@ static void find_steady(struct environment *env)
     for (size_t a = 0; a < env->n_actions; a++) {
         size_t llm = space->actions[a].llm, cell = costs_cell(&env->costs, llm, 0);
         double latency_s = env->costs.latency_reserve_s[cell];
-        if (space->cloud[llm] || space->accepts[llm] ||
+        if (!is_offered(env, a) || space->cloud[llm] || space->accepts[llm] ||
             latency_s >= env->steady.of[CONSTRAINT_LATENCY])
             continue;
         env->steady.of[CONSTRAINT_LATENCY] = latency_s;
@@ -168,6 +180,9 @@ static enum status check(const struct recorded *rec,
         return error_set(err, E_ARG,
             "lambda and dual_rate are numbers from 0, not %g and %g", set->lambda,
             set->dual_rate);
+    if (!(set->reserve_share > 0 && set->reserve_share < 1))
+        return error_set(err, E_ARG, "reserve_share lies between 0 and 1, and is %g",
+            set->reserve_share);
     return constraints_check(set->constraints, set->n_constraints, err);
 }
 
@@ -249,7 +264,8 @@ enum status environment_offer(
     memcpy(copy, offered, env->n_actions);
     free(env->offered);
     env->offered = copy;
-    return OK;
+    find_steady(env);
+    return list_completing(env, err);
 }
 
 enum status environment_tabulate(struct environment *env, struct error *err)

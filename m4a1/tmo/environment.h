@@ -51,6 +51,8 @@ struct environment_settings {
     double lambda;    /* of HANDLING_PENALTY; where the multipliers begin */
     double dual_rate; /* step of the dual ascent, a session */
     size_t longest;   /* turns that a shield reserves for; 0 = the data's longest */
+    /* The share of answers that the reserves of the costs cover (shield.h): 0.9. */
+    double reserve_share;
 };
 
 /* The published world: k 5, not resource-aware, Jetson TX2, Wired, weights 1 and 1/3,
@@ -88,7 +90,8 @@ MUST_CHECK enum status environment_new(const struct recorded *rec,
 void environment_free(struct environment *env); /* NULL is fine */
 
 /* Offer only some actions, offered[A] of 0 or 1 (copied): what an ablation takes away is
- * not allowed, while rewards and costs stay those of all actions.  E_ARG where none is
+ * not allowed, nor reckoned with by a shield, while rewards and costs stay those of all
+ * actions.  E_ARG where none is
  * left. */
 MUST_CHECK enum status environment_offer(
     struct environment *env, const unsigned char *offered, struct error *err);
@@ -161,7 +164,7 @@ void episode_apply(struct episode *ep, size_t action, const struct outcome *outc
 void episode_step(struct episode *ep, size_t action, struct outcome *out);
 
 /* Which actions may be taken, [A] of 0 or 1: those that are offered and, with the shield,
- * that it leaves (shield.h); where that is none, those that are offered.  Never none. */
+ * that it leaves (shield.h).  Never none. */
 void episode_allowed(const struct episode *ep, unsigned char *allowed);
 
 /* The turn's query to the estimator; it points into ep. */

@@ -213,13 +213,8 @@ void episode_allowed(const struct episode *ep, unsigned char *allowed)
     const struct environment *env = ep->env;
     if (env->settings.handling == HANDLING_SHIELD && !ep->done)
         shield_allowed(ep, allowed);
+    else if (env->offered)
+        memcpy(allowed, env->offered, env->n_actions);
     else
         memset(allowed, 1, env->n_actions);
-    if (!env->offered)
-        return;
-    size_t n = 0;
-    for (size_t a = 0; a < env->n_actions; a++)
-        n += allowed[a] &= env->offered[a];
-    if (!n)
-        memcpy(allowed, env->offered, env->n_actions);
 }

@@ -346,14 +346,31 @@ double estimator_value(
     }
 }
 
+/* Actions whose views the dialogue holds in part are what they add to it. */
+static void share_values(
+    const struct estimator *est, const struct estimator_query *query, double *by_action)
+{
+    const struct space *space = &est->rec->space;
+    for (size_t a = 0; a < space->n_actions; a++) {
+        const struct space_action *one = &space->actions[a];
+        uint32_t added = recorded_added(est->rec, a, query->context);
+        if (added == one->views)
+            continue;
+        size_t same = space_find(space, one->llm, added);
+        by_action[a] =
+            same == SIZE_MAX ? estimator_value(est, query, a) : by_action[same];
+    }
+}
+
 void estimator_values(
     const struct estimator *est, const struct estimator_query *query, double *by_action)
 {
     const struct space *space = &est->rec->space;
-    if (est->settings.kind == ESTIMATOR_PUBLISHED)
+    if (est->settings.kind == ESTIMATOR_PUBLISHED) {
         knn_estimates(est->knn, query->states, space->n_states, est->tails,
             space->n_actions, by_action);
-    else
+        share_values(est, query, by_action);
+    } else
         for (size_t a = 0; a < space->n_actions; a++)
             by_action[a] = estimator_value(est, query, a);
 }

@@ -239,14 +239,18 @@ static double beyond(struct search *s, size_t action)
     return sum;
 }
 
-/* Of the allowed actions (of all, where none is) keep those that go least beyond. */
+/* Of the allowed actions (of all that are offered, where none is) keep those that go least
+ * beyond. */
 static void keep_least(struct search *s, unsigned char *allowed, int any)
 {
+    const unsigned char *offered = s->env->offered;
     double least = 0;
     size_t n = s->env->n_actions, best = n;
     for (size_t a = 0; a < n; a++) {
-        if (any && !allowed[a])
+        if (any ? !allowed[a] : offered && !offered[a]) {
+            allowed[a] = 0;
             continue;
+        }
         double one = beyond(s, a);
         if (best == n || one < least) {
             memset(allowed, 0, a);
@@ -266,13 +270,16 @@ void shield_allowed(const struct episode *ep, unsigned char *allowed)
     size_t n = set->longest > turn ? set->longest - turn : 0;
     int any = 0, out_of_reach = 0;
     begin(&s, ep);
-    if (is_slack(&s, n + 1)) {
+    if (env->offered)
+        memcpy(allowed, env->offered, env->n_actions);
+    else
         memset(allowed, 1, env->n_actions);
+    if (is_slack(&s, n + 1))
         return;
-    }
     for (size_t reserve = n + 1; reserve-- > 0 && !any;)
         for (size_t a = 0; a < env->n_actions; a++)
-            any |= allowed[a] = (unsigned char)leaves_enough(&s, a, reserve);
+            any |= allowed[a] =
+                (!env->offered || env->offered[a]) && leaves_enough(&s, a, reserve);
     for (size_t i = 0; i < set->n_constraints; i++)
         out_of_reach |= !s.in_reach[i];
     if (!any || out_of_reach)

@@ -21,6 +21,15 @@
 /* [A] of 0 or 1, never none; ep is not over.  Whatever the handling is. */
 void shield_allowed(const struct episode *ep, unsigned char *allowed);
 
+/* With which probability a session that took these actions [n] (in turn, of session, from
+ * its start) exceeds each constraint, out [n_constraints], where its costs are measured:
+ * seconds and USD of each turn are drawn log-normal with the cell's mean, and its reserve
+ * at settings->reserve_share.  Costs that are fixed are not drawn.  One seed fixes the
+ * SHIELD_DRAWS draws. */
+#define SHIELD_DRAWS 2000
+void shield_risk(const struct environment *env, size_t session, const size_t *actions,
+    size_t n, uint64_t seed, double *out);
+
 /* True where ep's session can go on for n_turns turns within all budgets. */
 int shield_can_meet(const struct episode *ep, size_t n_turns);
 

@@ -47,6 +47,16 @@ static void test_recorded_path_in_the_model(void **state)
     world_release(&w);
 }
 
+/* Actions that add the same views are one, to the estimator and to costs. */
+static void same_effect(const struct episode *ep, size_t a, const struct outcome *all)
+{
+    const struct recorded *rec = ep->env->rec;
+    for (size_t b = 0; b < a; b++)
+        if (rec->space.actions[a].llm == rec->space.actions[b].llm &&
+            recorded_added(rec, a, ep->context) == recorded_added(rec, b, ep->context))
+            assert_memory_equal(&all[a], &all[b], sizeof all[a]);
+}
+
 /* Outcomes of all actions are those of each step, with the memory and without; acting
  * changes nothing else than the episode. */
 static void test_looking_ahead(void **state)
@@ -73,6 +83,7 @@ static void test_looking_ahead(void **state)
                 copy.cache = NULL;
                 episode_step(&copy, a, &one);
                 assert_memory_equal(&all[a], &one, sizeof one);
+                same_effect(&ep, a, all);
             }
             size_t action = rng_below(&rng, env->n_actions);
             episode_apply(&ep, action, &all[action]);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "m4a1/tmo/recorded.h"
+#include "m4a1/tmo/recorded_costs.h"
 #include "tests/support/tmo_data.h"
 
 #define NEAR(a, b) assert_true(fabs((a) - (b)) <= 1e-9)
@@ -240,6 +241,43 @@ static void test_default_encoding(void **state)
     dataset_free(data);
 }
 
+/* What the data say that answers cost, by llm and number of views it saw. */
+static void test_costs_of_data(void **state)
+{
+    (void)state;
+    struct dataset *data = text_dataset(three_llms);
+    struct recorded_settings set = recorded_defaults();
+    struct recorded *rec;
+    struct cost_table *table;
+    struct error err = ERROR_INIT;
+    data->sessions[0].turns[2].fan_out[0].latency_s = 4;
+    data->sessions[0].turns[2].fan_out[0].cost_usd = 0.5;
+    data->sessions[0].turns[1].path.latency_s = 3; // phi, beside 1 s in the fan-out
+    assert_int_equal(recorded_build(data, &set, &rec, NULL), OK);
+    assert_int_equal(recorded_costs(rec, QUANTILE_P50, &table, &err), OK);
+    const struct cost_row *phi = cost_table_find(table, "phi"),
+                          *gpt = cost_table_find(table, "gpt"),
+                          *claude = cost_table_find(table, "claude");
+    NEAR(phi->latency_s[0], 2);
+    NEAR(phi->latency_reserve_s[0], 2);
+    assert_int_equal(phi->n[0], 2);
+    assert_true(isnan(phi->latency_s[1]));
+    NEAR(gpt->latency_s[1], 1);
+    NEAR(gpt->latency_s[2], 4); // the dialogue held one, the fan-out added one
+    NEAR(gpt->usage_usd[2], 0.5);
+    assert_true(isnan(gpt->latency_reserve_s[2])); // one answer is too few
+    assert_true(isnan(gpt->latency_s[0]));
+    NEAR(claude->latency_s[2], 1);
+    cost_table_free(table);
+
+    data->sessions[0].turns[2].path.latency_s = NAN;
+    assert_int_equal(recorded_costs(rec, QUANTILE_P50, &table, &err), E_DATA);
+    assert_non_null(strstr(err.msg, "\"claude\""));
+    assert_null(table);
+    recorded_free(rec);
+    dataset_free(data);
+}
+
 /* For one local and one cloud llm states and actions are the published ones, with the
  * dialogue's views behind: a window without a second upload is the same but for them. */
 static void test_default_is_published_for_two_llms(void **state)
@@ -269,6 +307,7 @@ int main(void)
         cmocka_unit_test(test_encoding_of_views_and_refusals),
         cmocka_unit_test(test_other_llms),
         cmocka_unit_test(test_default_encoding),
+        cmocka_unit_test(test_costs_of_data),
         cmocka_unit_test(test_default_is_published_for_two_llms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

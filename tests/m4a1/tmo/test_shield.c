@@ -208,11 +208,83 @@ static void test_reserve_by_hand(void **state)
     world_release(&w);
 }
 
+/* An ablation takes the local llm away: what is reserved is the cloud's price. */
+static void test_reckons_with_what_is_offered(void **state)
+{
+    (void)state;
+    struct world w;
+    const struct world_shape shape = {
+        .n_cloud = 1, .n_views = 1, .n_tasks = 1, .n_sessions = 4, .max_turns = 3
+    };
+    world_make(&w, &shape, 7);
+    for (size_t i = 0; i < w.costs.n_rows; i++)
+        for (size_t n = 0; n < COST_CELLS; n++)
+            w.costs.rows[i].latency_s[n] = w.costs.rows[i].latency_reserve_s[n] =
+                i ? 3 + (double)n : 1;
+    struct environment_settings set = environment_defaults();
+    set.handling = HANDLING_SHIELD;
+    set.constraints[0] = (struct constraint) { CONSTRAINT_LATENCY, 7, 0 };
+    set.n_constraints = 1;
+    set.longest = 2;
+    struct environment *env = world_environment(&w, &set);
+    unsigned char allowed[3];
+    struct episode ep;
+    struct outcome out;
+    assert_int_equal(
+        environment_offer(env, (const unsigned char[]) { 0, 1, 1 }, NULL), OK);
+    episode_start(&ep, env, RULES_MODEL, 0);
+    episode_allowed(&ep, allowed); // 4 s, and 4 s more with the view: 8 s are too many
+    assert_memory_equal(allowed, ((unsigned char[]) { 0, 1, 0 }), 3);
+    episode_step(&ep, 1, &out);
+    episode_allowed(&ep, allowed);
+    assert_memory_equal(allowed, ((unsigned char[]) { 0, 1, 1 }), 3);
+    assert_int_equal(
+        environment_offer(env, (const unsigned char[]) { 0, 0, 0 }, NULL), E_ARG);
+    environment_free(env);
+    world_release(&w);
+}
+
+/* Answers of 2 s in the mean, of which nine in ten take at most 3 s: one turn exceeds 3 s
+ * with probability 0.1, and never 3 USD. */
+static void test_risk(void **state)
+{
+    (void)state;
+    struct world w;
+    const struct world_shape shape = {
+        .n_cloud = 1, .n_views = 1, .n_tasks = 1, .n_sessions = 2, .max_turns = 2
+    };
+    world_make(&w, &shape, 7);
+    for (size_t i = 0; i < w.costs.n_rows; i++)
+        for (size_t n = 0; n < COST_CELLS; n++) {
+            w.costs.rows[i].latency_s[n] = 2;
+            w.costs.rows[i].latency_reserve_s[n] = i ? 3 : 2;
+        }
+    struct environment_settings set = environment_defaults();
+    set.constraints[0] = (struct constraint) { CONSTRAINT_LATENCY, 3, 1 };
+    set.constraints[1] = (struct constraint) { CONSTRAINT_USAGE, 3, 0 };
+    struct environment *env = world_environment(&w, &set);
+    double risk[2];
+    const size_t cloud[] = { 1, 1 }, local[] = { 0, 0 };
+    assert_false(env->costs.is_exact);
+    shield_risk(env, 0, cloud, 1, 1, risk);
+    print_message("one turn in ten exceeds: %.3f\n", risk[0]);
+    assert_true(risk[0] > 0.08 && risk[0] < 0.12);
+    assert_true(risk[1] == 0);
+    shield_risk(env, 0, cloud, 2, 1, risk); // 1 - 0.9^2
+    assert_true(risk[0] > 0.165 && risk[0] < 0.215);
+    shield_risk(env, 0, local, 2, 1, risk);
+    assert_true(risk[0] == 0);
+    environment_free(env);
+    world_release(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_worlds),
         cmocka_unit_test(test_reserve_by_hand),
+        cmocka_unit_test(test_reckons_with_what_is_offered),
+        cmocka_unit_test(test_risk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -83,25 +83,17 @@ INLINE void blend(floats *out, const bits *mask, const floats *x, const floats *
 TILE(tile, floats)
 TILE(wide, sixteen)
 
-/* Two vectors wide, so that a row of b is read for many rows of a; what rows are left go
- * eight wide. */
+/* One row and eight vectors, where there are as many: a product then takes its vector of b
+ * from memory, and needs no register.  Few columns go several rows a time. */
 INLINE void multiply(const struct mlp_product *p, const int rows)
 {
-    struct mlp_product whole = *p;
-    whole.m -= p->m % (size_t)rows;
     size_t column = 0;
+    for (; column + 8 * LANES <= p->n; column += 8 * LANES)
+        tile_strip(p, column, 1, 8);
     for (; column + 2 * LANES <= p->n; column += 2 * LANES)
-        tile_strip(&whole, column, rows, 2);
+        tile_strip(p, column, rows, 2);
     if (column < p->n)
-        tile_strip(&whole, column, rows, 1);
-    for (size_t row = whole.m; row < p->m; row++) {
-        for (column = 0; column + 8 * LANES <= p->n; column += 8 * LANES)
-            tile(p, row, column, 1, 8);
-        for (; column + 2 * LANES <= p->n; column += 2 * LANES)
-            tile(p, row, column, 1, 2);
-        if (column < p->n)
-            tile(p, row, column, 1, 1);
-    }
+        tile_strip(p, column, 2 * rows, 1);
 }
 
 #ifdef __x86_64__

@@ -1,4 +1,4 @@
-/* test_network.c - sizes, parts for files, drawn weights, the greedy action. */
+/* test_network.c - sizes, parts for files, drawn weights, the greedy action, a chooser. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "m4a1/tmo/network.h"
+#include "tests/support/learner_case.h"
 
 #define HIDDEN MLP_HIDDEN
 
@@ -154,6 +155,45 @@ static void test_divergence_is_found(void **state)
     network_release(&net);
 }
 
+/* As a chooser all probability lies on the greedy action of those that are allowed. */
+static void test_weigh(void **state)
+{
+    (void)state;
+    struct learner_case c;
+    struct episode ep;
+    double p[5], features[2 * 4];
+    learner_case_simple(&c, 4, 2, 1);
+    struct network net = make(NETWORK_ACTOR_CRITIC, c.env->n_features, c.env->n_actions);
+    struct rng rng;
+    rng_init(&rng, 3, "test/weigh", 0);
+    assert_int_equal(network_draw(&net, &rng, NULL), OK);
+    assert_int_equal(c.env->n_actions, 5);
+    for (size_t i = 0; i < c.n_test; i++) {
+        episode_start(&ep, c.env, RULES_MODEL, i);
+        while (!ep.done) {
+            struct outcome outcome;
+            episode_observe(&ep, features);
+            size_t best = network_greedy(&net, features, NULL);
+            network_weigh(&net, &ep, p);
+            for (size_t a = 0; a < 5; a++)
+                assert_true(p[a] == (a == best ? 1 : 0));
+            episode_step(&ep, best, &outcome);
+        }
+    }
+    // A shield whose budget is met by local turns alone leaves only these.
+    c.env->settings.handling = HANDLING_SHIELD;
+    c.env->settings.longest = 2;
+    c.env->settings.n_constraints = 1;
+    c.env->settings.constraints[0] =
+        (struct constraint) { .kind = CONSTRAINT_USAGE, .budget = 1e-4 };
+    net.params[net.mlps[NETWORK_POLICY].b3] = -100;
+    episode_start(&ep, c.env, RULES_MODEL, 0);
+    network_weigh(&net, &ep, p);
+    assert_true(p[0] == 1 && p[1] == 0);
+    network_release(&net);
+    learner_case_release(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -161,6 +201,7 @@ int main(void)
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_draw),
         cmocka_unit_test(test_greedy),
+        cmocka_unit_test(test_weigh),
         cmocka_unit_test(test_divergence_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

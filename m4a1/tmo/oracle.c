@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "m4a1/base/text.h"
 
 struct oracle_options oracle_options(void)
 {
@@ -17,14 +18,16 @@ struct view_of_world {
     const struct environment *env;
     size_t n_states;          /* numbers of the observation that estimates depend on */
     struct outcome *outcomes; /* [A] */
+    size_t *actions;          /* [n_actions] those that are offered, in order */
+    size_t n_actions;
 };
 
 static void expand(const void *arg, const void *node, struct search_move *moves)
 {
     const struct view_of_world *view = arg;
     episode_outcomes(node, view->outcomes);
-    for (size_t a = 0; a < view->env->n_actions; a++) {
-        const struct outcome *o = &view->outcomes[a];
+    for (size_t a = 0; a < view->n_actions; a++) {
+        const struct outcome *o = &view->outcomes[view->actions[a]];
         moves[a].reward = o->reward;
         moves[a].cost = (struct turn_cost) { { o->latency_s, o->usage_usd, o->privacy } };
     }
@@ -33,12 +36,12 @@ static void expand(const void *arg, const void *node, struct search_move *moves)
 static void follow(
     const void *arg, void *node, size_t action, const struct search_move *move)
 {
-    (void)arg;
+    const struct view_of_world *view = arg;
     const struct outcome outcome = { .reward = move->reward,
         .latency_s = move->cost.of[CONSTRAINT_LATENCY],
         .usage_usd = move->cost.of[CONSTRAINT_USAGE],
         .privacy = move->cost.of[CONSTRAINT_PRIVACY] };
-    episode_apply(node, action, &outcome);
+    episode_apply(node, view->actions[action], &outcome);
 }
 
 /* The observation, the views of the dialogue, and those that each provider was sent. */
@@ -60,10 +63,40 @@ static size_t key_size(const struct view_of_world *view)
            view->n_states * sizeof(int16_t);
 }
 
-static enum status search_session(const struct environment *env, size_t session,
+static enum status view_init(
+    struct view_of_world *view, const struct environment *env, struct error *err)
+{
+    size_t n = env->n_actions;
+    *view = (struct view_of_world) { .env = env,
+        .n_states = oracle_reads_states(env) ? env->rec->space.n_states : 0 };
+    view->outcomes = malloc(n * sizeof *view->outcomes);
+    view->actions = malloc(n * sizeof *view->actions);
+    if (!view->outcomes || !view->actions)
+        return error_nomem(err, n * sizeof *view->outcomes);
+    for (size_t a = 0; a < n; a++)
+        if (!env->offered || env->offered[a])
+            view->actions[view->n_actions++] = a;
+    return OK;
+}
+
+static void view_release(struct view_of_world *view)
+{
+    free(view->outcomes);
+    free(view->actions);
+}
+
+static void name_actions(
+    const struct view_of_world *view, size_t n_turns, struct search_result *result)
+{
+    for (size_t t = 0; t < n_turns; t++)
+        result->actions[t] = view->actions[result->actions[t]];
+}
+
+static enum status search_session(const struct view_of_world *view, size_t session,
     const struct search_ceilings *ceilings, struct search_result *best,
     struct search_result *kept, struct error *err)
 {
+    const struct environment *env = view->env;
     double most[SEARCH_MAX_TURNS];
     struct turn_cost least[SEARCH_MAX_TURNS];
     size_t n_turns = env->rec->sessions[session].n_turns;
@@ -74,29 +107,27 @@ static enum status search_session(const struct environment *env, size_t session,
     enum status s = oracle_bounds(env, session, most, least, err);
     if (s)
         return s;
-    struct outcome *outcomes = malloc(env->n_actions * sizeof *outcomes);
-    if (!outcomes)
-        return error_nomem(err, env->n_actions * sizeof *outcomes);
-    const struct view_of_world view = { env,
-        oracle_reads_states(env) ? env->rec->space.n_states : 0, outcomes };
     struct episode start;
     episode_start(&start, env, RULES_MODEL, session);
     const struct search_problem problem = { .n_turns = n_turns,
-        .n_actions = env->n_actions,
+        .n_actions = view->n_actions,
         .node_size = sizeof start,
-        .key_size = key_size(&view),
+        .key_size = key_size(view),
         .start = &start,
         .limits = env->settings.constraints,
         .n_limits = env->settings.n_constraints,
         .most = most,
         .least = least,
-        .arg = &view,
+        .arg = view,
         .expand = expand,
         .follow = follow,
         .key = key };
     s = search_best(&problem, ceilings, best, kept, err);
-    free(outcomes);
-    return s;
+    if (s)
+        return s;
+    name_actions(view, n_turns, best);
+    name_actions(view, n_turns, kept);
+    return OK;
 }
 
 /* ---- results ---- */
@@ -149,16 +180,17 @@ static void take_means(struct oracle *out)
     out->kept_upper = out->n_feasible ? out->kept_upper / n_feasible : NAN;
 }
 
-static enum status search_all(const struct environment *env, const size_t *sessions,
+static enum status search_all(const struct view_of_world *view, const size_t *sessions,
     size_t n, const struct oracle_options *options, struct oracle *out, struct error *err)
 {
+    const struct environment *env = view->env;
     for (size_t i = 0; i < n; i++) {
         size_t n_turns = env->rec->sessions[sessions[i]].n_turns;
         if (!n_turns)
             continue;
         struct search_result best, kept;
         enum status s =
-            search_session(env, sessions[i], &options->ceilings, &best, &kept, err);
+            search_session(view, sessions[i], &options->ceilings, &best, &kept, err);
         if (s)
             return s;
         struct oracle_session *one = &out->sessions[out->n_sessions++];
@@ -188,9 +220,13 @@ enum status oracle_sessions(const struct environment *env, const size_t *session
     out->sessions = calloc(n ? n : 1, sizeof *out->sessions);
     if (!out->sessions)
         return error_nomem(err, n * sizeof *out->sessions);
-    enum status s = search_all(env, sessions, n, options, out, err);
+    struct view_of_world view;
+    enum status s = view_init(&view, env, err);
+    if (!s)
+        s = search_all(&view, sessions, n, options, out, err);
     if (s)
         oracle_release(out);
+    view_release(&view);
     return s;
 }
 
@@ -205,13 +241,16 @@ void oracle_unproved(const struct oracle *oracle, char *text, size_t size)
     text[0] = '\0';
     if (!oracle->n_unproved)
         return;
-    snprintf(text, size,
-        "in %zu of %zu sessions the search for the best sequence stopped at %zu moves: "
-        "the bound lies between %.4f and %.4f without constraints; %zu sessions may or "
-        "may not be able to keep the budgets. Fewer views or turns, or a higher ceiling, "
-        "would settle it",
+    int n = snprintf(text, size,
+        "in %zu of %zu sessions the search for the best sequence stopped behind %zu "
+        "moves: the bound lies between %.4f and %.4f without constraints",
         oracle->n_unproved, oracle->n_sessions, oracle->ceilings.max_moves, oracle->best,
-        oracle->best_upper, oracle->n_infeasible_unproved);
+        oracle->best_upper);
+    if (oracle->n_infeasible_unproved && n > 0 && (size_t)n < size)
+        snprintf(text + n, size - (size_t)n,
+            "; for %zu session%s it is open whether the budgets can be met",
+            oracle->n_infeasible_unproved,
+            text_s((int64_t)oracle->n_infeasible_unproved));
 }
 
 void oracle_weigh(void *player, const struct episode *ep, double *p)

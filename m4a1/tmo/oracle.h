@@ -62,7 +62,8 @@ struct oracle {
     struct search_ceilings ceilings; /* that were searched under */
 };
 
-/* Search the n sessions (indices into env->rec).  E_ARG where none has a turn, or one has
+/* Search the n sessions (indices into env->rec) for the best sequences of the actions
+ * that are offered (environment_offer); a shield takes none away.  E_ARG where none has a turn, or one has
  * more than SEARCH_MAX_TURNS; E_INTERRUPTED where the report asks to stop. */
 MUST_CHECK enum status oracle_sessions(const struct environment *env,
     const size_t *sessions, size_t n, const struct oracle_options *options,

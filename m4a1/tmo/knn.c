@@ -10,6 +10,8 @@
 
 #include "m4a1/tmo/knn_index.h"
 
+#define LOW_UNITS 0x1p36
+
 struct knn {
     size_t n, d, k;
     struct knn_index *index; /* owned */
@@ -45,18 +47,19 @@ static void sum_scores(struct knn *knn)
     for (size_t i = 0; i < knn->n; i++)
         most = fmax(most, fabs(knn->y[i]));
     frexp(most, &exponent);
+    exponent = exponent > -900 ? exponent : -900; // the scales stay finite
+    double up = ldexp(1, 36 - exponent), down = ldexp(1, exponent - 36);
     for (size_t u = 0; u < knn_index_n_distinct(knn->index); u++) {
         size_t count;
         const uint32_t *rows = knn_index_rows(knn->index, u, &count);
         int64_t high = 0, low = 0;
         for (size_t i = 0; i < count; i++) {
-            double scaled = ldexp(knn->y[rows[i]], 36 - exponent),
-                   whole = nearbyint(scaled);
-            high += (int64_t)whole;
-            low += (int64_t)nearbyint(ldexp(scaled - whole, 36));
+            double scaled = knn->y[rows[i]] * up;
+            int64_t whole = (int64_t)scaled;
+            high += whole;
+            low += (int64_t)((scaled - (double)whole) * LOW_UNITS);
         }
-        knn->sums[u] =
-            ldexp((double)high, exponent - 36) + ldexp((double)low, exponent - 72);
+        knn->sums[u] = (double)high * down + (double)low * down / LOW_UNITS;
     }
 }
 

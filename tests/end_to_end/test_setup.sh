@@ -46,6 +46,12 @@ check "something of the tests is missing" setup test
 check "both are installed" grep -q 'recommends libcjson-dev libcmocka-dev$' "$WORK/calls"
 
 rm "$WORK/calls"
+echo python3-sklearn >>"$WORK/lacks"
+check "something of the benchmarks is missing" setup bench
+check "all three are installed" \
+    grep -q 'recommends libcjson-dev libcmocka-dev python3-sklearn$' "$WORK/calls"
+
+rm "$WORK/calls"
 stand_in id <<<'echo 1000'
 check_status 1 "not root and no sudo" setup build
 check_output "it says what to install" 'apt-get install .*libcjson-dev$'

@@ -158,10 +158,18 @@ static enum status read_costs(struct cli *cli, struct tmo_config *out, struct er
         return usage(cli, "network", err);
     set->device = device ? device->name : set->device;
     set->network = network ? network->name : set->network;
-    if (!cli_value(cli, "costs"))
+    const char *costs = cli_value(cli, "costs");
+    if (!costs && !named_device && !named_network)
         return OK;
+    // Whatever a --config said is replaced.
     cost_table_free(out->table);
+    free(out->costs_file);
     out->table = NULL;
+    out->costs_file = NULL;
+    set->table = NULL;
+    out->costs_of_data = text_equal(costs, "data");
+    if (!costs || out->costs_of_data || text_equal(costs, "profile"))
+        return OK;
     return read_text(cli, "costs", &out->costs_file, err);
 }
 
@@ -190,6 +198,63 @@ static enum status read_rest(struct cli *cli, struct tmo_config *out, struct err
     return s;
 }
 
+/* Put text, as JSON where it is some and else as a string, at a dotted path. */
+static enum status set_path(
+    struct json *root, const char *path, size_t len, const char *text, struct error *err)
+{
+    struct json *object = root, *value = NULL;
+    size_t n;
+    for (; (n = strcspn(path, ".")) < len && object; path += n + 1, len -= n + 1) {
+        char *key = text_copy_n(path, n);
+        object = key ? json_set_object(object, key) : NULL;
+        free(key);
+    }
+    char *key = text_copy_n(path, len);
+    if (json_parse(text, strlen(text), "value", 0, &value, NULL) != OK)
+        value = NULL;
+    int ok =
+        key && object &&
+        (value ? json_set_copy(object, key, value) : json_set_text(object, key, text));
+    json_free(value);
+    free(key);
+    return ok ? OK : error_nomem(err, 64);
+}
+
+/* --set MEMBER=VALUE, say reward.latency=0.1: any member of the config. */
+static enum status read_sets(struct cli *cli, struct tmo_config *out, struct error *err)
+{
+    const char *text;
+    enum status s = OK;
+    for (size_t i = 0; !s && (text = cli_value_at(cli, "set", i)); i++) {
+        size_t len = strcspn(text, "=");
+        struct json *root = json_new_object();
+        if (!root)
+            return error_nomem(err, 64);
+        if (!len || !text[len])
+            s = cli_usage(
+                cli, err, "--set %s: expected MEMBER=VALUE, say reward.usage=0.1", text);
+        if (!s)
+            s = set_path(root, text, len, text + len + 1, err);
+        if (!s && tmo_config_read(out, root, "--set", err))
+            s = cli_usage(cli, err, "%s", err ? err->msg : text);
+        json_free(root);
+    }
+    return s;
+}
+
+static enum status read_learner(
+    struct cli *cli, struct tmo_config *out, struct error *err)
+{
+    unsigned kind = out->learner.kind;
+    enum status s =
+        read_name(cli, "learner", learner_names, N_LEARNERS, &kind, NULL, err);
+    if (!s && kind != out->learner.kind)
+        out->learner = learner_published(kind);
+    return s ? s
+             : cli_int(cli, "steps", out->learner.steps, 1, INT64_C(1) << 39,
+                   &out->learner.steps, err);
+}
+
 enum status tmo_config_options(struct cli *cli, const char *actions_option,
     struct tmo_config *out, struct error *err)
 {
@@ -204,6 +269,10 @@ enum status tmo_config_options(struct cli *cli, const char *actions_option,
         s = read_costs(cli, out, err);
     if (!s)
         s = read_text(cli, "split", &out->split_from, err);
+    if (!s)
+        s = read_learner(cli, out, err);
+    if (!s)
+        s = read_sets(cli, out, err);
     if (!s) {
         s = tmo_config_settle(out, err);
         if (s == E_ARG)
@@ -214,7 +283,7 @@ enum status tmo_config_options(struct cli *cli, const char *actions_option,
     return s;
 }
 
-enum status tmo_record(struct cli *cli, const struct tmo_config *config,
+enum status tmo_record(struct cli *cli, struct tmo_config *config,
     const struct dataset *data, struct recorded **out, struct error *err)
 {
     enum status s = tmo_config_record(config, data, out, err);

@@ -12,6 +12,8 @@
         { "config", "FILE",                                                              \
             when "settings from JSON (train --print-config shows all); options "         \
                  "override them" },                                                      \
+        { "set", "MEMBER=VALUE",                                                         \
+            when "one setting of the config, say reward.usage=0.1; several times" },     \
         { "tau", "N", when "turns that an observation holds (default 5)" },              \
         { "estimator", "NAME",                                                           \
             when "published, ridge, metric, constant, role, task, or auto: chosen by "   \
@@ -35,9 +37,10 @@
         { "resource-aware", NULL,                                                        \
             when "observations end in what remains of each budget (always with a "       \
                  "handling)" },                                                          \
-        { "costs", "FILE",                                                               \
-            when "a profile of stats latency --profile, or a table (default: the "       \
-                 "published profiles of device and network)" },                          \
+        { "costs", "data|profile|FILE",                                                  \
+            when "what DATA's answers cost (default), the published profiles of "        \
+                 "device and network (as published, or where these are named), a "       \
+                 "profile of stats latency --profile, or a table" },                     \
         { "device", "NAME", when "local device (default \"Jetson TX2\")" },              \
         { "network", "NAME", when "Wired (default), WiFi, 5G or 4G" },                   \
         { "local", "NAME", when "as published: the local llm, where DATA has several" }, \
@@ -59,7 +62,7 @@ MUST_CHECK enum status tmo_config_options(struct cli *cli, const char *actions_o
     struct tmo_config *out, struct error *err);
 
 /* Encode data; names that it lacks are a usage error. */
-MUST_CHECK enum status tmo_record(struct cli *cli, const struct tmo_config *config,
+MUST_CHECK enum status tmo_record(struct cli *cli, struct tmo_config *config,
     const struct dataset *data, struct recorded **out, struct error *err);
 
 /* Say on standard error what of data is left out or missing: incomplete turns, other

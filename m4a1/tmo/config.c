@@ -5,6 +5,7 @@
 #include <string.h>
 #include "m4a1/base/buffer.h"
 #include "m4a1/base/text.h"
+#include "m4a1/tmo/recorded_costs.h"
 
 const char *const transitions_names[2] = { "recorded", "model" };
 const char *const features_names[2] = { "published", "one-hot" };
@@ -18,6 +19,7 @@ void tmo_config_init(struct tmo_config *config, int as_published)
     config->environment = as_published ? environment_published() : environment_defaults();
     if (!as_published)
         config->environment.estimator.kind = ESTIMATOR_AUTO;
+    config->costs_of_data = !as_published;
     config->learner = learner_published(LEARNER_A2C);
     config->train_share = 0.8;
 }
@@ -128,6 +130,7 @@ enum status tmo_config_settle(struct tmo_config *config, struct error *err)
         s = cost_table_read(
             config->costs_file, config->timing, config->quantile, &config->table, err);
     set->costs.table = config->table;
+    set->reserve_share = cost_quantile_shares[config->quantile];
     return s;
 }
 
@@ -228,7 +231,18 @@ static enum status resolve_action(const struct dataset *data,
     return OK;
 }
 
-enum status tmo_config_record(const struct tmo_config *config, const struct dataset *data,
+/* The data's own costs, where they are asked for and not there yet. */
+static enum status take_costs(
+    struct tmo_config *config, const struct recorded *rec, struct error *err)
+{
+    enum status s = OK;
+    if (config->costs_of_data && !config->costs_file && !config->table)
+        s = recorded_costs(rec, config->quantile, &config->table, err);
+    config->environment.costs.table = config->table;
+    return s;
+}
+
+enum status tmo_config_record(struct tmo_config *config, const struct dataset *data,
     struct recorded **out, struct error *err)
 {
     struct recorded_settings set = recorded_defaults();
@@ -253,5 +267,11 @@ enum status tmo_config_record(const struct tmo_config *config, const struct data
     if (!s)
         s = recorded_build(data, &set, out, err);
     free(listed);
+    if (!s)
+        s = take_costs(config, *out, err);
+    if (s) {
+        recorded_free(*out);
+        *out = NULL;
+    }
     return s;
 }

@@ -6,7 +6,7 @@
  *     "transitions": "model" | "recorded", "features": "one-hot" | "published",
  *     "resource_aware": false,
  *     "estimator": { "kind", "k", "alpha", "choose_by", "n_folds", "seed" },
- *     "costs": { "device", "network", "file", "timing", "quantile", "table" },
+ *     "costs": { "of_data", "device", "network", "file", "timing", "quantile", "table" },
  *     "reward": { "response", "association", "latency", "usage" },
  *     "constraints": [{ "kind", "budget", "horizon" }, ...],
  *     "handling": "none", "lambda": 1, "dual_rate": 0.05, "longest": 0,
@@ -43,10 +43,13 @@ struct tmo_config {
     struct config_action *listed; /* [n_listed] of ACTIONS_LISTED */
     size_t n_listed;
 
-    char *costs_file; /* NULL = the published profiles */
+    /* A table counts before a file, a file before the data's own answers
+     * (recorded_costs.h), and these before the published profiles. */
+    int costs_of_data;
+    char *costs_file; /* NULL = none */
     enum cost_timing timing;
     enum cost_quantile quantile;
-    struct cost_table *table; /* what costs_file said; NULL until it is read */
+    struct cost_table *table; /* what costs_file or the data said; NULL until then */
 
     struct environment_settings environment; /* its costs refer to table */
     struct learner_settings learner;
@@ -92,9 +95,10 @@ MUST_CHECK enum status tmo_config_constrain(
  * Reads the file of costs where its table is not there yet. */
 MUST_CHECK enum status tmo_config_settle(struct tmo_config *config, struct error *err);
 
-/* Encode data for this config.  E_ARG names an llm or view of local, cloud or actions that
+/* Encode data for this config, and take the costs from it where they are to be its own and
+ * there is no table yet.  E_DATA names an llm that nobody measured; E_ARG an llm or view of local, cloud or actions that
  * data lacks, or says that several llms leave a choice. */
-MUST_CHECK enum status tmo_config_record(const struct tmo_config *config,
+MUST_CHECK enum status tmo_config_record(struct tmo_config *config,
     const struct dataset *data, struct recorded **out, struct error *err);
 
 /* The sessions of one seed: of the file split_from, of FILE:KEY (a member of an object of

@@ -89,6 +89,7 @@ static void list_groups(struct tmo_config *c, struct group groups[N_GROUPS])
 
     g = &groups[G_COSTS];
     g->key = "costs";
+    add(g, "of_data", T_FLAG, &c->costs_of_data, 0, 1);
     add(g, "device", T_DEVICE, &set->costs.device, 0, 0);
     add(g, "network", T_NETWORK, &set->costs.network, 0, 0);
     add(g, "file", T_TEXT, &c->costs_file, 0, 0);
@@ -533,7 +534,8 @@ enum status tmo_config_write(const struct tmo_config *config, int with_table,
             write_member(&k, o, &groups[g].members[i]);
         if (g == G_ROOT)
             write_actions(&k, o, &c);
-        if (g == G_COSTS && c.table && (with_table || !c.costs_file))
+        if (g == G_COSTS && c.table &&
+            (with_table || (!c.costs_file && !c.costs_of_data)))
             s = cost_table_describe(c.table, json_set_object(o, "table"), err);
     }
     write_constraints(&k, object, &c.environment);

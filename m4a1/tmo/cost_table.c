@@ -14,6 +14,7 @@
 
 const char *const cost_timing_names[N_TIMINGS] = { "any", "isolated", "loaded" };
 const char *const cost_quantile_names[N_QUANTILES] = { "p50", "p90", "p99" };
+const double cost_quantile_shares[N_QUANTILES] = { 0.5, 0.9, 0.99 };
 
 const struct cost_row *cost_table_find(const struct cost_table *table, const char *llm)
 {

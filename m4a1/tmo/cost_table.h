@@ -42,6 +42,7 @@ extern const char *const cost_timing_names[N_TIMINGS]; /* "any", "isolated", "lo
 enum cost_quantile { QUANTILE_P50, QUANTILE_P90, QUANTILE_P99 };
 #define N_QUANTILES 3
 extern const char *const cost_quantile_names[N_QUANTILES]; /* "p50", "p90", "p99" */
+extern const double cost_quantile_shares[N_QUANTILES];     /* 0.5, 0.9, 0.99 */
 
 /* Read either form.  timing says which rows of a profile count (the two are never pooled):
  * TIMING_ANY takes isolated ones, or loaded ones where an llm has no other.  Means are over

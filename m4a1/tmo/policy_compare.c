@@ -227,7 +227,8 @@ enum status policy_compare(const char *path, const struct policy *policy,
     size_t *train = NULL, *test = NULL;
     enum status s = compare_data(&c);
     if (!s) {
-        s = tmo_config_record(&policy->config, data, &rec, err);
+        struct tmo_config config = policy->config; // its costs are in its table
+        s = tmo_config_record(&config, data, &rec, err);
         if (s)
             error_prefix(err, "%s: ", path);
     }

@@ -7,7 +7,6 @@
 #include "m4a1/base/stats.h"
 #include "m4a1/base/text.h"
 
-static const double shares[N_QUANTILES] = { 0.5, 0.9, 0.99 };
 static const size_t least_answers[N_QUANTILES] = { 2, 10, 100 };
 
 /* One answer of an llm of the space. */
@@ -52,7 +51,7 @@ static void sum_up(
 {
     *mean = stats_mean(x, n);
     if (n >= least_answers[quantile])
-        *reserve = stats_quantile(x, n, shares[quantile]);
+        *reserve = stats_quantile(x, n, cost_quantile_shares[quantile]);
 }
 
 static void fill_row(

@@ -208,7 +208,8 @@ int main(void)
         " \"local\": {\"latency_s\": [3], \"usage_usd\": [0]},"
         " \"cloud\": {\"latency_s\": [2, 5], \"usage_usd\": [0, 0.01]}}}}}";
     static char values[] = "{\"learner\": {\"name\": \"dqn\"}, \"constraints\": "
-                           "[{\"kind\": \"usage\", \"budget\": 0.02}]}";
+                           "[{\"kind\": \"usage\", \"budget\": 0.02}],"
+                           " \"costs\": {\"of_data\": false}}";
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate(plays_as_the_environment_evaluates, plain),
         cmocka_unit_test_prestate(plays_as_the_environment_evaluates, aware),

@@ -22,10 +22,10 @@
 
 #include "m4a1/tmo/baselines.h"
 
-#define BANDIT_EPSILON 0.1
+#define BANDIT_EPSILON 0.03
 #define BANDIT_UCB 0.5
-#define BANDIT_LINUCB 0.5
-#define BANDIT_THOMPSON 0.5
+#define BANDIT_LINUCB 2
+#define BANDIT_THOMPSON 1
 
 /* Makers of the table of baselines; arguments as there.  E_ARG for steps below 1,
  * exploration that is negative (or above 1 where it is a probability), and for more arms

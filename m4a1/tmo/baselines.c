@@ -22,7 +22,7 @@ struct baseline_settings baseline_defaults(void)
 size_t baseline_legal(const struct episode *ep, size_t action)
 {
     unsigned char allowed[SPACE_MAX_ACTIONS];
-    if (ep->env->settings.handling != HANDLING_SHIELD)
+    if (ep->env->settings.handling != HANDLING_SHIELD && !ep->env->offered)
         return action;
     episode_allowed(ep, allowed);
     for (size_t a = 0; !allowed[action] && a < ep->env->n_actions; a++)
@@ -61,10 +61,9 @@ static void weigh_mix(void *arg, const struct episode *ep, double *p)
     for (size_t a = 0; a < n; a++)
         sum += p[a] = allowed[a] ? weights[a] : 0;
     // None of its own actions may be taken: any of the others.
-    for (size_t a = 0; sum <= 0 && a < n; a++)
-        p[a] = allowed[a];
-    for (size_t a = 0; sum <= 0 && a < n; a++)
-        sum += allowed[a];
+    if (sum <= 0)
+        for (size_t a = 0; a < n; a++)
+            sum += p[a] = allowed[a];
     for (size_t a = 0; a < n; a++)
         p[a] /= sum;
 }

@@ -1,4 +1,4 @@
-/* cmd_train.c - m4a1 train: one policy a seed, in the published environment. */
+/* cmd_train.c - m4a1 train: one policy a seed. */
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -10,39 +10,35 @@
 #include "m4a1/base/pool.h"
 #include "m4a1/base/text.h"
 #include "m4a1/cli/cli.h"
+#include "m4a1/cli/diagnosis_tell.h"
 #include "m4a1/cli/tmo_options.h"
-#include "m4a1/tmo/a2c.h"
 #include "m4a1/tmo/evaluation.h"
-#include "m4a1/tmo/policy.h"
+#include "m4a1/tmo/training.h"
 
 static const struct cli_option options[] = {
-    { "as-published", NULL, "train in the environment and estimator that TMO published" },
-    { "learner", "NAME", "a2c (default, the only one so far)" },
+    { "learner", "NAME", "a2c (default), ppo or dqn" },
+    { "steps", "N",
+        "environment steps a seed, rounded up to whole rollouts (default 30000)" },
     { "seeds", "N|LIST", "several seeds: 0,1,2 (default), or a count N for 0 .. N-1" },
     { "seed", "N", "one seed" },
     { "split", "FILE|NAME",
         "session ids, FILE:KEY of many, or a store's split (default: "
         "80/20 drawn per seed)" },
-    { "steps", "N", "environment steps a seed, in rollouts of 5 (default 30000)" },
-    { "tau", "N", "turns that an observation holds (default 5)" },
-    { "k", "N", "neighbours of the estimator (default 5)" },
-    { "resource-aware", NULL, "observe the remaining budgets; overdrawn steps earn 0" },
-    { "device", "NAME", "local device (default \"Jetson TX2\")" },
-    { "network", "NAME", "Wired (default), WiFi, 5G or 4G" },
-    { "local", "NAME", "the local llm, where DATA has several" },
-    { "cloud", "NAME", "the cloud llm, where DATA has several" },
+    TMO_ACTIONS_OPTION("actions", ""),
+    TMO_SETUP_OPTIONS(""),
+    { "print-config", NULL, "print every setting as JSON, and train nothing" },
     { "out", "DIR", "folder for the policies (default policies)" },
-    { "force", NULL, "replace policies that are there" },
+    { "force", NULL, "train anew and replace policies that are there" },
     { "json", NULL, "print the figures as JSON" },
     { NULL, NULL, NULL },
 };
 
+#define DIAGNOSED_MAX 10 /* runs whose environments are kept for the diagnosis */
+
 /* What all seeds share; the lock guards progress. */
-struct training {
+struct run_all {
     const struct dataset *data;
-    const struct recorded *rec;
-    struct tmo_setup setup;
-    struct a2c_settings learner;
+    struct tmo_config *config;
     const char *folder;
     pthread_mutex_t lock;
     struct progress *progress;
@@ -50,82 +46,96 @@ struct training {
 
 /* One seed: its job reads nothing that another writes. */
 struct seed_job {
-    struct training *all;
-    struct policy policy;
-    size_t *train, *test; /* indices into rec */
+    struct run_all *all;
+    struct training training;
     struct evaluation result;
     char *path;
+    int kept;     /* the policy was there, of equal config */
+    int diagnose; /* keep the environment */
     enum status status;
     struct error err;
 };
 
 static int report(void *arg, int64_t n_steps)
 {
-    struct training *all = arg;
+    struct run_all *all = arg;
     pthread_mutex_lock(&all->lock);
     progress_step(all->progress, n_steps, NULL);
     pthread_mutex_unlock(&all->lock);
     return cli_interrupted != 0;
 }
 
-static enum status train_in(
-    struct seed_job *job, struct environment *env, struct error *err)
+/* ---- one seed ---- */
+
+static enum status train_and_save(struct seed_job *job, struct error *err)
 {
-    const struct training *all = job->all;
-    struct policy *policy = &job->policy;
-    enum status s = environment_tabulate(env, err);
-    if (!s)
-        s = a2c_train(
-            env, &policy->learner, policy->seed, report, job->all, &policy->network, err);
-    if (!s)
-        s = evaluation_run(env, job->test, policy->split.n_test, evaluation_greedy,
-            &policy->network, &job->result, err);
-    if (!s)
-        s = policy_save(policy, all->data, job->path, err);
-    return s;
+    enum status s = training_run(&job->training, report, job->all, err);
+    return s ? s : policy_save(&job->training.policy, job->training.env, job->path, err);
 }
 
 static void run_seed(void *arg)
 {
     struct seed_job *job = arg;
-    const struct training *all = job->all;
-    struct policy *policy = &job->policy;
-    struct environment *env = NULL;
-    enum status s = recorded_indices(
-        all->rec, policy->split.train, policy->split.n_train, &job->train, &job->err);
+    struct training *t = &job->training;
+    const struct chooser chooser = { network_weigh, &t->policy.network };
+    enum status s = cli_interrupted ? E_INTERRUPTED : training_fit(t, &job->err);
+    if (!s && !job->kept)
+        s = train_and_save(job, &job->err);
     if (!s)
-        s = recorded_indices(
-            all->rec, policy->split.test, policy->split.n_test, &job->test, &job->err);
-    if (!s)
-        s = environment_new(all->rec, &policy->environment, job->train,
-            policy->split.n_train, &env, &job->err);
-    if (!s)
-        s = train_in(job, env, &job->err);
-    environment_free(env);
+        s = evaluation_run(t->env, t->test, t->policy.split.n_test, &chooser,
+            t->policy.seed, &job->result, &job->err);
+    if (!job->diagnose) {
+        environment_free(t->env);
+        t->env = NULL;
+    }
     job->status = s;
 }
 
-static enum status prepare_seed(
-    struct cli *cli, struct seed_job *job, uint64_t seed, struct error *err)
+/* Before an hour of training, not behind it: a policy that is there is kept where it is
+ * what would be trained, and else in the way. */
+static enum status look_for(struct cli *cli, struct seed_job *job, struct error *err)
 {
-    const struct training *all = job->all;
-    struct policy *policy = &job->policy;
-    policy->seed = seed;
-    policy->learner = all->learner;
-    policy->environment = all->setup.settings;
-    policy->tau = all->setup.tau;
-    policy->local = all->setup.local;
-    policy->cloud = all->setup.cloud;
-    enum status s = tmo_split(cli, all->data, seed, &policy->split, err);
+    struct policy *policy = &job->training.policy, there;
+    struct error why = ERROR_INIT;
+    if (cli_flag(cli, "force") || !file_exists(job->path))
+        return OK;
+    enum status s = policy_load(job->path, job->all->data, &there, &why);
+    if (s == E_NOMEM)
+        return error_nomem(err, 64);
+    if (!s && policy_equals(&there, &policy->config, policy->seed, &policy->split)) {
+        training_take(&job->training, &there);
+        job->kept = 1;
+    } else {
+        error_set(err, E_ARG,
+            "%s is there already%s%.300s; --force replaces policies, --out DIR writes "
+            "elsewhere. Nothing was trained",
+            job->path, s ? ", and is none of this training: " : ", of other settings",
+            s ? why.msg : "");
+        s = E_ARG;
+    }
+    policy_release(&there);
+    return job->kept ? OK : s;
+}
+
+static enum status prepare_seed(struct cli *cli, struct seed_job *job,
+    const struct recorded *rec, uint64_t seed, struct error *err)
+{
+    const struct tmo_config *config = job->all->config;
+    const struct environment_settings *set = &config->environment;
+    const char *handling = handling_names[set->handling];
+    enum status s = training_prepare(&job->training, rec, config, seed, err);
     if (s)
         return s;
-    job->path = text_format("%s/a2c%s-seed%" PRIu64 ".json", all->folder,
-        policy->environment.resource_aware ? "-resource-aware" : "", seed);
-    return job->path ? OK : error_nomem(err, 64);
+    if (set->handling == HANDLING_PUBLISHED)
+        handling = "resource-aware";
+    job->path = text_format("%s/%s%s%s-seed%" PRIu64 ".json", job->all->folder,
+        learner_names[config->learner.kind], set->handling ? "-" : "",
+        set->handling ? handling : "", seed);
+    return job->path ? look_for(cli, job, err) : error_nomem(err, 64);
 }
 
 /* All seeds, side by side where there are several; the first failure is reported. */
-static enum status run_all(struct seed_job *jobs, size_t n, struct error *err)
+static enum status run_jobs(struct seed_job *jobs, size_t n, struct error *err)
 {
     if (n == 1) {
         run_seed(&jobs[0]);
@@ -143,62 +153,95 @@ static enum status run_all(struct seed_job *jobs, size_t n, struct error *err)
             if (err)
                 *err = jobs[i].err;
             return jobs[i].status == E_INTERRUPTED
-                       ? E_INTERRUPTED
-                       : error_prefix(err, "seed %" PRIu64 ": ", jobs[i].policy.seed);
+                       ? error_set(err, E_INTERRUPTED,
+                             "interrupted; policies that were finished are kept by the "
+                             "same command")
+                       : error_prefix(
+                             err, "seed %" PRIu64 ": ", jobs[i].training.policy.seed);
         }
     return OK;
 }
+
+static enum status diagnose(const struct seed_job *jobs, size_t n, const char *data,
+    struct diagnosis *out, struct error *err)
+{
+    struct diagnosis_run runs[DIAGNOSED_MAX];
+    struct chooser choosers[DIAGNOSED_MAX];
+    size_t n_runs = n < DIAGNOSED_MAX ? n : DIAGNOSED_MAX;
+    for (size_t i = 0; i < n_runs; i++) {
+        const struct training *t = &jobs[i].training;
+        choosers[i] = (struct chooser) { network_weigh, (void *)&t->policy.network };
+        runs[i] = (struct diagnosis_run) { t->env, t->test, t->policy.split.n_test,
+            &choosers[i] };
+    }
+    return diagnosis_make(runs, n_runs, data, out, err);
+}
+
+/* ---- output ---- */
 
 static double local_share(const struct seed_job *job)
 {
     return (double)job->result.n_local / (double)job->result.n_turns;
 }
 
-static void print_results(const struct seed_job *jobs, size_t n, const char *data)
+static void print_results(
+    const struct seed_job *jobs, size_t n, const struct diagnosis *d, const char *data)
 {
-    struct table *t = table_new(6);
-    table_row(t, "seed", "train", "test", "reward", "local choices", "policy");
+    struct table *t = table_new(8);
+    table_row(
+        t, "seed", "train", "test", "reward", "local choices", "over", "", "policy");
     for (size_t i = 0; i < n; i++) {
         const struct seed_job *job = &jobs[i];
-        char seed[24], train[24], test[24], reward[24], local[24];
-        snprintf(seed, sizeof seed, "%" PRIu64, job->policy.seed);
-        snprintf(train, sizeof train, "%zu", job->policy.split.n_train);
-        snprintf(test, sizeof test, "%zu", job->policy.split.n_test);
+        const struct policy *policy = &job->training.policy;
+        char seed[24], train[24], test[24], reward[24], local[24], over[24];
+        snprintf(seed, sizeof seed, "%" PRIu64, policy->seed);
+        snprintf(train, sizeof train, "%zu", policy->split.n_train);
+        snprintf(test, sizeof test, "%zu", policy->split.n_test);
         snprintf(reward, sizeof reward, "%.3f", job->result.reward);
         snprintf(local, sizeof local, "%.0f %%", 100 * local_share(job));
-        table_row(t, seed, train, test, reward, local, job->path);
+        snprintf(over, sizeof over, "%.0f %%", 100 * job->result.over);
+        table_row(t, seed, train, test, reward, local, over,
+            job->kept ? "kept" : "trained", job->path);
     }
     table_print(t);
     table_free(t);
     printf(
         "\ntrain, test: sessions. reward: mean over the test sessions inside the "
-        "published\n"
-        "simulator; it does not predict scores of real answers (docs/tmo.md). local "
-        "choices:\nshare of the test turns that the policy leaves to the local llm.\n\n"
-        "Next, beside Random, Local and Cloud:\n  m4a1 evaluate %s",
-        data);
+        "simulator\n(estimator: %s); it does not predict scores of real answers "
+        "(docs/tmo.md). local\nchoices: share of the test turns that the policy leaves "
+        "to local llms. over: share of\nthe test sessions beyond a budget.\n",
+        estimator_name(jobs[0].training.env->estimator));
+    diagnosis_tell(d);
+    printf("\nNext, beside Random, Local and Cloud:\n  m4a1 evaluate %s", data);
     for (size_t i = 0; i < n; i++)
         printf(" %s", jobs[i].path);
     putchar('\n');
 }
 
-static enum status print_json(
-    const struct training *all, const struct seed_job *jobs, size_t n, struct error *err)
+static enum status print_json(const struct run_all *all, const struct seed_job *jobs,
+    size_t n, const struct diagnosis *d, struct error *err)
 {
     struct json_keeper k = { 1 };
     struct json *root = json_keep(&k, json_new_object());
+    int as_published = all->config->environment.as_published;
     json_keep(&k, json_set_text(root, "data", all->data->source));
     json_keep(&k, json_set_text(root, "digest", all->data->digest));
     json_keep(&k, json_set_bool(root, "simulated", all->data->simulated));
-    json_keep(&k, json_set_text(root, "environment", "as-published"));
-    json_keep(&k, json_set_text(root, "learner", "a2c"));
-    json_keep(&k, json_set_int(root, "steps", all->learner.steps));
+    json_keep(&k,
+        json_set_text(root, "environment", as_published ? "as-published" : "corrected"));
+    json_keep(
+        &k, json_set_text(root, "learner", learner_names[all->config->learner.kind]));
+    json_keep(
+        &k, json_set_int(root, "steps", jobs[0].training.policy.config.learner.steps));
+    enum status s = tmo_config_write(&jobs[0].training.policy.config, 0,
+        json_keep(&k, json_set_object(root, "config")), err);
     struct json *list = json_keep(&k, json_set_array(root, "policies"));
     for (size_t i = 0; i < n; i++) {
-        const struct policy *policy = &jobs[i].policy;
+        const struct policy *policy = &jobs[i].training.policy;
         struct json *o = json_keep(&k, json_add_object(list));
         json_keep(&k, json_set_int(o, "seed", (int64_t)policy->seed));
         json_keep(&k, json_set_text(o, "path", jobs[i].path));
+        json_keep(&k, json_set_bool(o, "kept", jobs[i].kept));
         json_keep_count(&k, o, "train_sessions", policy->split.n_train);
         json_keep_count(&k, o, "test_sessions", policy->split.n_test);
         json_keep_figure(&k, o, "reward", jobs[i].result.reward);
@@ -206,69 +249,88 @@ static enum status print_json(
         json_keep_figure(&k, o, "association", jobs[i].result.association);
         json_keep_figure(&k, o, "latency_s", jobs[i].result.latency_s);
         json_keep_figure(&k, o, "usage_usd", jobs[i].result.usage_usd);
+        json_keep_figure(&k, o, "over", jobs[i].result.over);
         json_keep_figure(&k, o, "local_choices", local_share(&jobs[i]));
     }
-    enum status s = k.ok ? cli_print_json(root, err) : error_nomem(err, 64 * n);
+    if (!s)
+        s = diagnosis_write(d, root, err);
+    if (!s)
+        s = k.ok ? cli_print_json(root, err) : error_nomem(err, 64 * n);
     json_free(root);
     return s;
 }
 
-/* Before an hour of training, not behind it. */
-static enum status check_free(
-    struct cli *cli, const struct seed_job *jobs, size_t n, struct error *err)
+static enum status print_config(const struct tmo_config *config, struct error *err)
 {
-    if (cli_flag(cli, "force"))
-        return OK;
-    for (size_t i = 0; i < n; i++)
-        if (file_exists(jobs[i].path))
-            return error_set(err, E_ARG,
-                "%s is there already; --force replaces policies, --out DIR writes "
-                "elsewhere. Nothing was trained",
-                jobs[i].path);
-    return OK;
+    struct json *root = json_new_object();
+    enum status s = root ? tmo_config_write(config, 0, root, err) : error_nomem(err, 64);
+    if (!s)
+        s = cli_print_json(root, err);
+    json_free(root);
+    return s;
 }
 
-static enum status train_all(struct cli *cli, struct training *all, struct seed_job *jobs,
+/* ---- all ---- */
+
+static void warn_of(const struct run_all *all, const struct recorded *rec)
+{
+    const struct learner_settings *set = &all->config->learner;
+    int64_t whole = learner_whole_steps(set);
+    if (whole != set->steps)
+        fprintf(stderr,
+            "--steps %" PRId64 " are rounded up to %" PRId64
+            ", whole rollouts of %" PRId64 " steps.\n",
+            set->steps, whole, set->n_rollout);
+    tmo_setup_warn(rec);
+}
+
+static enum status train_all(struct cli *cli, struct run_all *all, struct seed_job *jobs,
     size_t n, struct error *err)
 {
+    struct diagnosis d;
+    int64_t steps = jobs[0].training.policy.config.learner.steps, n_new = 0;
+    for (size_t i = 0; i < n; i++) {
+        jobs[i].diagnose = i < DIAGNOSED_MAX;
+        n_new += !jobs[i].kept;
+    }
     enum status s = folder_make(all->folder, err);
     if (s)
         return s;
-    all->progress = cli_progress(cli, "training a2c", (int64_t)n * all->learner.steps);
-    s = run_all(jobs, n, err);
+    char what[32];
+    snprintf(what, sizeof what, "training %s", learner_names[all->config->learner.kind]);
+    all->progress = n_new ? cli_progress(cli, what, n_new * steps) : NULL;
+    s = run_jobs(jobs, n, err);
     progress_free(all->progress);
+    if (!s)
+        tmo_costs_warn(jobs[0].training.env);
+    if (!s)
+        s = diagnose(jobs, n, cli_arg(cli, 0), &d, err);
     if (!s && cli_flag(cli, "json"))
-        s = print_json(all, jobs, n, err);
+        s = print_json(all, jobs, n, &d, err);
     else if (!s)
-        print_results(jobs, n, cli_arg(cli, 0));
+        print_results(jobs, n, &d, cli_arg(cli, 0));
     return s;
 }
 
 /* Everything that can be refused is, before the data are spoken of and training begins. */
-static enum status prepare_and_train(struct cli *cli, struct training *all,
+static enum status prepare_and_train(struct cli *cli, struct run_all *all,
     const uint64_t *seeds, size_t n, struct error *err)
 {
     struct recorded *rec = NULL;
     struct seed_job *jobs = calloc(n, sizeof *jobs);
     enum status s = jobs ? OK : error_nomem(err, n * sizeof *jobs);
     if (!s)
-        s = recorded_build(
-            all->data, all->setup.local, all->setup.cloud, all->setup.tau, &rec, err);
+        s = tmo_record(cli, all->config, all->data, &rec, err);
     for (size_t i = 0; i < n && !s; i++) {
         jobs[i].all = all;
-        s = prepare_seed(cli, &jobs[i], seeds[i], err);
+        s = prepare_seed(cli, &jobs[i], rec, seeds[i], err);
     }
-    if (!s)
-        s = check_free(cli, jobs, n, err);
     if (!s) {
-        tmo_setup_warn(rec);
-        all->rec = rec;
+        warn_of(all, rec);
         s = train_all(cli, all, jobs, n, err);
     }
     for (size_t i = 0; jobs && i < n; i++) {
-        policy_release(&jobs[i].policy);
-        free(jobs[i].train);
-        free(jobs[i].test);
+        training_release(&jobs[i].training);
         free(jobs[i].path);
     }
     free(jobs);
@@ -276,38 +338,11 @@ static enum status prepare_and_train(struct cli *cli, struct training *all,
     return s;
 }
 
-static enum status check_usage(struct cli *cli, struct error *err)
-{
-    const char *learner = cli_value(cli, "learner");
-    if (!cli_flag(cli, "as-published"))
-        return cli_usage(cli, err,
-            "only the published environment is there so far: say --as-published, and "
-            "read in docs/tmo.md what its figures mean");
-    if (learner && !text_equal(learner, "a2c"))
-        return cli_usage(
-            cli, err, "--learner %s: a2c is the only learner so far", learner);
-    return OK;
-}
-
-static enum status read_steps(
-    struct cli *cli, struct a2c_settings *learner, struct error *err)
-{
-    enum status s =
-        cli_int(cli, "steps", learner->steps, 1, INT64_C(1) << 40, &learner->steps, err);
-    int64_t whole = a2c_whole_steps(learner);
-    if (!s && whole != learner->steps)
-        fprintf(stderr,
-            "--steps %" PRId64 " are rounded up to %" PRId64
-            ", whole rollouts of %zu steps.\n",
-            learner->steps, whole, learner->n_rollout);
-    learner->steps = whole;
-    return s;
-}
-
 static enum status run(struct cli *cli, struct error *err)
 {
-    struct training all = { .lock = PTHREAD_MUTEX_INITIALIZER,
-        .learner = a2c_published(),
+    struct tmo_config config = { 0 };
+    struct run_all all = { .lock = PTHREAD_MUTEX_INITIALIZER,
+        .config = &config,
         .folder = cli_value(cli, "out") ? cli_value(cli, "out") : "policies" };
     struct dataset *data = NULL;
     uint64_t *seeds = NULL;
@@ -315,18 +350,19 @@ static enum status run(struct cli *cli, struct error *err)
     cli_catch_interrupts();
     enum status s = tmo_seeds(cli, &seeds, &n_seeds, err);
     if (!s)
-        s = check_usage(cli, err);
-    if (!s)
-        s = read_steps(cli, &all.learner, err);
-    if (!s)
-        s = tmo_data(cli, &data, err);
-    all.data = data;
-    if (!s)
-        s = tmo_setup_read(cli, data, &all.setup, err);
-    if (!s)
-        s = prepare_and_train(cli, &all, seeds, n_seeds, err);
+        s = tmo_config_options(cli, "actions", &config, err);
+    if (!s && cli_flag(cli, "print-config")) {
+        s = print_config(&config, err);
+    } else if (!s) {
+        s = cli_n_args(cli) ? tmo_data(cli, &data, err)
+                            : cli_usage(cli, err, "DATA is missing: what to train on");
+        all.data = data;
+        if (!s)
+            s = prepare_and_train(cli, &all, seeds, n_seeds, err);
+    }
     free(seeds);
     dataset_free(data);
+    tmo_config_release(&config);
     pthread_mutex_destroy(&all.lock);
     return s;
 }
@@ -334,26 +370,32 @@ static enum status run(struct cli *cli, struct error *err)
 const struct verb verb_train = {
     .name = "train",
     .stage = STAGE_TRAIN,
-    .args = "DATA",
-    .min_args = 1,
+    .args = "[DATA]",
+    .min_args = 0,
     .max_args = 1,
     .summary = "train a policy that chooses LLM and views",
     .help =
         "Trains one policy a seed on DATA (a store, an export folder or the authors'\n"
-        "JSON) and writes each as a readable JSON file. --as-published takes TMO's own\n"
-        "environment: recorded sessions, a k-NN estimate of the response score fitted\n"
-        "on the training sessions, and profiled costs of device and network. The\n"
-        "learner is A2C with Stable-Baselines3's defaults. What its figures mean, and\n"
-        "what is wrong with them, stands in docs/tmo.md.\n\n"
+        "JSON) and writes each as a readable JSON file. The default world corrects what\n"
+        "is wrong with the published one: the learner's own actions make what it sees\n"
+        "next, views stay in the dialogue, the estimator is chosen by cross-validation\n"
+        "on the training sessions, and budgets that are given are kept by a shield.\n"
+        "--as-published takes TMO's own environment to the last digit (docs/tmo.md).\n"
+        "Learners have Stable-Baselines3's defaults. At the end stands a diagnosis of\n"
+        "four ways to fail (docs/tmo-diagnosis.md).\n\n"
         "One seed fixes the split, the weights and every draw. A split may also be a\n"
         "file {\"train\": [ids], \"test\": [ids]}; of a file with several, FILE:KEY is\n"
-        "one, and {seed} in KEY stands for the seed. Policies that are there already "
-        "are\n"
-        "replaced with --force only.\n\n"
-        "  m4a1 train study.m4a1 --as-published\n"
+        "one, and {seed} in KEY stands for the seed. Policies that are there already\n"
+        "are kept where data, settings, seed and split are equal, so that an "
+        "interrupted\n"
+        "command can be given again; others are replaced with --force only.\n\n"
+        "  m4a1 train study.m4a1 --learner ppo\n"
+        "  m4a1 train study.m4a1 --constraint latency=20 --constraint privacy=2:5\n"
+        "  m4a1 train study.m4a1 --costs profile.json --handling lagrangian\n"
         "  m4a1 train M4A1.json --as-published --seeds 0,1,2 \\\n"
         "      --split 'split.json:seed{seed}' --out policies\n"
-        "  m4a1 train M4A1.json --as-published --resource-aware --seeds 5 --tau 7\n",
+        "  m4a1 train --learner dqn --print-config >dqn.json\n"
+        "  m4a1 train study.m4a1 --config dqn.json --set learner.gamma=0.9\n",
     .options = options,
     .run = run,
 };

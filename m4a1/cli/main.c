@@ -14,9 +14,9 @@
 #include "m4a1/cli/terminal.h"
 
 extern const struct verb verb_annotate, verb_associate, verb_check, verb_collect,
-    verb_demo, verb_doctor, verb_embed, verb_evaluate, verb_export, verb_import,
-    verb_ingest, verb_init, verb_plan, verb_rederive, verb_show, verb_simulate,
-    verb_split, verb_stats, verb_status, verb_trace, verb_train;
+    verb_demo, verb_doctor, verb_embed, verb_evaluate, verb_experiment, verb_export,
+    verb_import, verb_ingest, verb_init, verb_plan, verb_rederive, verb_show,
+    verb_simulate, verb_split, verb_stats, verb_status, verb_trace, verb_train;
 
 /* In the order of the data flow. */
 static const struct verb *const verbs[] = {
@@ -39,6 +39,7 @@ static const struct verb *const verbs[] = {
     &verb_export,
     &verb_train,
     &verb_evaluate,
+    &verb_experiment,
     &verb_trace,
     &verb_embed,
 };

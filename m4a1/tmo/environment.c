@@ -138,10 +138,11 @@ static enum status price(struct environment *env, struct error *err)
     const char *names[SPACE_MAX_LLMS];
     for (size_t i = 0; i < rec->space.n_llms; i++)
         names[i] = rec->data->llms[rec->llms[i]].name;
-    enum status s =
-        costs_build(&env->settings.costs, &rec->space, names, &env->costs, err);
+    struct costs costs;
+    enum status s = costs_build(&env->settings.costs, &rec->space, names, &costs, err);
     if (s)
         return s;
+    env->costs = costs;
     range_of(env, env->costs.latency_reserve_s, &env->cheapest[CONSTRAINT_LATENCY],
         &env->dearest[CONSTRAINT_LATENCY]);
     range_of(env, env->costs.usage_reserve_usd, &env->cheapest[CONSTRAINT_USAGE],

@@ -32,6 +32,7 @@ static void begin(struct search *s, const struct episode *ep)
     s->ledger = ep->ledger;
     s->context = ep->context;
     memcpy(s->sent, ep->sent, sizeof s->sent);
+    memset(s->in_reach, 0, sizeof s->in_reach);
     for (size_t i = 0; i < set->n_constraints; i++)
         s->in_reach[i] = ledger_excess(&ep->ledger, i) == 0;
     s->nodes = SHIELD_MAX_NODES;

@@ -28,12 +28,14 @@ static enum status check(const struct bootstrap_settings *set, struct error *err
 }
 
 /* (sum b)^2 / sum b^2: how many equal clusters would be as good. */
-static double effective(const double *below, size_t n)
+static double effective(const struct bootstrap_sums *sums, size_t figure)
 {
+    size_t n = sums->n_clusters;
+    const double *b = (sums->weights ? sums->weights : sums->below) + figure * n;
     double sum = 0, squares = 0;
     for (size_t c = 0; c < n; c++) {
-        sum += below[c];
-        squares += below[c] * below[c];
+        sum += b[c];
+        squares += b[c] * b[c];
     }
     return squares > 0 ? sum * sum / squares : 0;
 }
@@ -122,13 +124,13 @@ static void compare(const struct bootstrap_sums *sums, size_t reference,
 {
     size_t n = sums->n_clusters, b = set->n_resamples;
     const double *base = replicates + reference * b;
-    double n_base = effective(sums->below + reference * n, n);
+    double n_base = effective(sums, reference);
     double value = ratio(sums->above + reference * n, sums->below + reference * n, n);
     for (size_t p = 0; p < sums->n_figures; p++) {
         out[p] = (struct comparison) { { NAN, NAN, NAN }, NAN, NAN };
         if (p == reference)
             continue;
-        double n_own = effective(sums->below + p * n, n);
+        double n_own = effective(sums, p);
         double least = n_own < n_base ? n_own : n_base;
         for (size_t i = 0; i < b; i++)
             work[i] = replicates[p * b + i] - base[i];
@@ -174,7 +176,7 @@ enum status bootstrap_run(const struct bootstrap_sums *sums, size_t reference,
     }
     for (size_t p = 0; p < n_figures; p++)
         figures[p] = cut(ratio(sums->above + p * n, sums->below + p * n, n),
-            replicates + p * b, b, effective(sums->below + p * n, n), settings->level);
+            replicates + p * b, b, effective(sums, p), settings->level);
 done:
     free(times);
     free(work);

@@ -9,8 +9,8 @@
  * Intervals are percentile intervals whose tails are widened for few clusters (Hesterberg,
  * "What Teachers Should Know About the Bootstrap", 2015): the share Phi(-sqrt(n / (n - 1))
  * t) is cut off on each side, t being Student's with n - 1 degrees of freedom and n the
- * effective number of clusters, (sum b)^2 / sum b^2 of the lower sums b.  Of many clusters
- * that is the usual 2.5 %.  Letters: P figures, C clusters. */
+ * effective number of clusters, (sum b)^2 / sum b^2 of the lower sums b, or of what else
+ * says how much rests on each.  Of many clusters that is the usual 2.5 %.  Letters: P figures, C clusters. */
 #ifndef M4A1_TMO_BOOTSTRAP_H
 #define M4A1_TMO_BOOTSTRAP_H
 
@@ -33,6 +33,8 @@ struct bootstrap_settings bootstrap_defaults(void);
 struct bootstrap_sums {
     size_t n_figures, n_clusters; /* P, C */
     const double *above, *below;  /* [P][C] */
+    const double *weights;        /* [P][C] in place of below for the effective number of
+                                     clusters; NULL = below */
 };
 
 /* A figure or a difference; NAN where it is not defined, the ends also where there are

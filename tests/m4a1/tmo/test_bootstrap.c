@@ -38,7 +38,7 @@ static void by_hand(void **state)
     /* Two figures over four clusters; the second is 1 more everywhere. */
     const double above[] = { 1, 2, 3, 4, 2, 3, 4, 5 };
     const double below[] = { 1, 1, 1, 1, 1, 1, 1, 1 };
-    const struct bootstrap_sums sums = { 2, 4, above, below };
+    const struct bootstrap_sums sums = { 2, 4, above, below, NULL };
     struct bootstrap_settings set = bootstrap_defaults();
     struct interval values[2], again[2];
     struct comparison against[2];
@@ -59,7 +59,7 @@ static void what_is_not_defined(void **state)
 {
     (void)state;
     const double above[] = { 1, 0, 0 }, below[] = { 2, 0, 0 }, none[] = { 0, 0, 0 };
-    struct bootstrap_sums sums = { 1, 3, above, below };
+    struct bootstrap_sums sums = { 1, 3, above, below, NULL };
     struct bootstrap_settings set = bootstrap_defaults();
     struct interval one;
     assert_int_equal(bootstrap_run(&sums, SIZE_MAX, &set, &one, NULL, NULL), OK);
@@ -115,7 +115,7 @@ static void intervals_of_means_cover(void **state)
             struct bootstrap_settings set = { 1000, (uint64_t)i, 0.95 };
             rng_init(&rng, (uint64_t)i, "test means", sizes[k]);
             draw_clusters(&rng, sizes[k], 0, above, below);
-            const struct bootstrap_sums sums = { 2, sizes[k], above, below };
+            const struct bootstrap_sums sums = { 2, sizes[k], above, below, NULL };
             assert_int_equal(bootstrap_run(&sums, 0, &set, values, against, NULL), OK);
             held += values[0].low <= 0.5 && values[0].high >= 0.5;
             const struct interval *d = &against[1].difference;
@@ -151,7 +151,7 @@ static void intervals_of_weighted_values_cover(void **state)
                 below[c] += w;
             }
         }
-        const struct bootstrap_sums sums = { 1, 100, above, below };
+        const struct bootstrap_sums sums = { 1, 100, above, below, NULL };
         assert_int_equal(bootstrap_run(&sums, SIZE_MAX, &set, &value, NULL, NULL), OK);
         held += value.low <= 0.7 && value.high >= 0.7;
     }
@@ -175,7 +175,7 @@ static void several_comparisons(void **state)
             above[j] = rng_normal(&rng);
             below[j] = 1;
         }
-        const struct bootstrap_sums sums = { P, C, above, below };
+        const struct bootstrap_sums sums = { P, C, above, below, NULL };
         assert_int_equal(bootstrap_run(&sums, 0, &set, values, against, NULL), OK);
         int any = 0, any_bare = 0;
         for (size_t p = 1; p < P; p++) {

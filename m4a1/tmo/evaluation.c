@@ -10,11 +10,22 @@
 #include "m4a1/base/stats.h"
 
 const char *const evaluation_figure_names[N_FIGURES] = { "response", "association",
-    "latency_s", "usage_usd", "reward", "latency_excess_s", "usage_excess_usd", "over" };
+    "latency_s", "usage_usd", "reward", "latency_excess_s", "usage_excess_usd", "over",
+    "privacy", "other_response", "other_reward" };
+
+/* What is at hand while sessions are played. */
+struct playing {
+    const struct environment *env;
+    const struct chooser *chooser;
+    struct evaluation_options options;
+    struct response_cache cache;
+    struct rng rng;
+    double *p; /* [A] */
+};
 
 /* Sums over the turns of one session. */
 struct tally {
-    double response, association, reward;
+    double response, association, reward, other_response, other_reward;
 };
 
 static size_t draw_action(const double *p, size_t n, struct rng *rng)
@@ -32,19 +43,39 @@ static size_t draw_action(const double *p, size_t n, struct rng *rng)
     return last;
 }
 
-static void play(struct episode *ep, const struct chooser *chooser, struct rng *rng,
-    double *p, struct tally *tally, size_t *n_local)
+/* The second estimator's word on the same action. */
+static void score_again(const struct playing *play, const struct episode *ep,
+    size_t action, const struct outcome *outcome, struct tally *tally)
 {
-    const struct environment *env = ep->env;
+    size_t turn = ep->first + ep->turn;
+    struct estimator_query query = episode_query(ep);
+    double response = estimator_value(play->options.other, &query, action);
+    double reward =
+        outcome->reward + play->env->settings.alpha * (response - outcome->response);
+    tally->other_response += response;
+    tally->other_reward += reward;
+    if (play->options.other_rewards)
+        play->options.other_rewards[turn] = reward;
+}
+
+static void play_session(
+    struct playing *play, struct episode *ep, struct tally *tally, size_t *n_local)
+{
+    const struct environment *env = play->env;
     while (!ep->done) {
         struct outcome outcome;
-        chooser->weigh(chooser->arg, ep, p);
-        size_t action = draw_action(p, env->n_actions, rng);
-        episode_step(ep, action, &outcome);
+        play->chooser->weigh(play->chooser->arg, ep, play->p);
+        size_t action = draw_action(play->p, env->n_actions, &play->rng);
+        episode_outcome(ep, action, &outcome);
         tally->response += outcome.response;
         tally->association += outcome.association;
         tally->reward += outcome.reward;
+        if (play->options.rewards)
+            play->options.rewards[ep->first + ep->turn] = outcome.reward;
+        if (play->options.other)
+            score_again(play, ep, action, &outcome, tally);
         *n_local += !space_is_cloud(&env->rec->space, action);
+        episode_apply(ep, action, &outcome);
     }
 }
 
@@ -72,8 +103,11 @@ static void add_session(
     out->response += tally->response / n;
     out->association += tally->association / n;
     out->reward += tally->reward / n;
+    out->other_response += tally->other_response / n;
+    out->other_reward += tally->other_reward / n;
     out->latency_s += ep->ledger.total[CONSTRAINT_LATENCY];
     out->usage_usd += ep->ledger.total[CONSTRAINT_USAGE];
+    out->privacy += ep->ledger.total[CONSTRAINT_PRIVACY];
     if (late > 0) {
         out->n_latency_over++;
         out->latency_excess_s += late;
@@ -82,7 +116,16 @@ static void add_session(
         out->n_usage_over++;
         out->usage_excess_usd += dear;
     }
-    out->over += late > 0 || dear > 0;
+    int any = 0;
+    for (size_t i = 0; i < ep->env->settings.n_constraints; i++) {
+        double excess = ledger_excess(&ep->ledger, i);
+        if (excess > 0) {
+            out->constraints[i].n_over++;
+            out->constraints[i].mean_excess += excess;
+            any = 1;
+        }
+    }
+    out->over += any;
 }
 
 static void take_means(struct evaluation *out)
@@ -91,42 +134,78 @@ static void take_means(struct evaluation *out)
     double n_late = (double)out->n_latency_over, n_dear = (double)out->n_usage_over;
     out->latency_excess_s = n_late > 0 ? out->latency_excess_s / n_late : NAN;
     out->usage_excess_usd = n_dear > 0 ? out->usage_excess_usd / n_dear : NAN;
+    for (size_t i = 0; i < out->n_constraints; i++) {
+        struct evaluation_constraint *one = &out->constraints[i];
+        one->rate = (double)one->n_over / n;
+        one->mean_excess = one->n_over ? one->mean_excess / (double)one->n_over : NAN;
+    }
     out->response /= n;
     out->association /= n;
     out->reward /= n;
     out->latency_s /= n;
     out->usage_usd /= n;
+    out->privacy /= n;
+    out->other_response /= n;
+    out->other_reward /= n;
     out->latency_over = n_late / n;
     out->usage_over = n_dear / n;
     out->over /= n;
+}
+
+enum status evaluation_play(const struct environment *env, const size_t *sessions,
+    size_t n, const struct chooser *chooser, uint64_t seed,
+    const struct evaluation_options *options, struct evaluation *out, struct error *err)
+{
+    struct playing play = { .env = env, .chooser = chooser };
+    memset(out, 0, sizeof *out);
+    out->n_constraints = env->settings.n_constraints;
+    if (options)
+        play.options = *options;
+    play.p = calloc(env->n_actions, sizeof *play.p);
+    if (!play.p)
+        return error_nomem(err, env->n_actions * sizeof *play.p);
+    response_cache_init(&play.cache, env);
+    for (size_t i = 0; i < n; i++) {
+        struct episode ep;
+        struct tally tally = { 0 };
+        // A session's draws are its own, so that other sessions do not move them.
+        rng_init(&play.rng, seed, "evaluation", sessions[i]);
+        episode_start(&ep, env, RULES_MODEL, sessions[i]);
+        ep.cache = &play.cache;
+        if (ep.done)
+            continue;
+        play_session(&play, &ep, &tally, &out->n_local);
+        add_session(out, &ep, &tally);
+    }
+    response_cache_release(&play.cache);
+    free(play.p);
+    if (!out->n_sessions)
+        return error_set(err, E_ARG,
+            "there is nothing to evaluate: the %zu test sessions have no turns", n);
+    take_means(out);
+    if (!play.options.other)
+        out->other_response = out->other_reward = NAN;
+    return OK;
 }
 
 enum status evaluation_run(const struct environment *env, const size_t *sessions,
     size_t n, const struct chooser *chooser, uint64_t seed, struct evaluation *out,
     struct error *err)
 {
-    memset(out, 0, sizeof *out);
-    double *p = calloc(env->n_actions, sizeof *p);
-    if (!p)
-        return error_nomem(err, env->n_actions * sizeof *p);
-    for (size_t i = 0; i < n; i++) {
-        struct episode ep;
-        struct rng rng;
-        struct tally tally = { 0 };
-        // A session's draws are its own, so that other sessions do not move them.
-        rng_init(&rng, seed, "evaluation", sessions[i]);
-        episode_start(&ep, env, RULES_MODEL, sessions[i]);
-        if (ep.done)
-            continue;
-        play(&ep, chooser, &rng, p, &tally, &out->n_local);
-        add_session(out, &ep, &tally);
-    }
-    free(p);
-    if (!out->n_sessions)
-        return error_set(err, E_ARG,
-            "there is nothing to evaluate: the %zu test sessions have no turns", n);
-    take_means(out);
-    return OK;
+    return evaluation_play(env, sessions, n, chooser, seed, NULL, out, err);
+}
+
+enum status evaluation_estimator(const struct environment *env, const size_t *sessions,
+    size_t n, struct estimator **out, struct error *err)
+{
+    size_t *rows, n_rows;
+    *out = NULL;
+    enum status s = estimator_rows_of(
+        env->rec, sessions, n, !env->settings.as_published, &rows, &n_rows, err);
+    if (!s)
+        s = estimator_fit(&env->settings.estimator, env->rec, rows, n_rows, out, err);
+    free(rows);
+    return s;
 }
 
 double evaluation_figure(const struct evaluation *one, enum evaluation_figure figure)
@@ -140,6 +219,9 @@ double evaluation_figure(const struct evaluation *one, enum evaluation_figure fi
     case FIGURE_LATENCY_EXCESS_S: return one->latency_excess_s;
     case FIGURE_USAGE_EXCESS_USD: return one->usage_excess_usd;
     case FIGURE_OVER: return one->over;
+    case FIGURE_PRIVACY: return one->privacy;
+    case FIGURE_OTHER_RESPONSE: return one->other_response;
+    case FIGURE_OTHER_REWARD: return one->other_reward;
     case N_FIGURES: break;
     }
     return 0;

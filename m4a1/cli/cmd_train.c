@@ -165,6 +165,9 @@ static enum status run_jobs(struct seed_job *jobs, size_t n, struct error *err)
 static enum status diagnose(const struct seed_job *jobs, size_t n, const char *data,
     struct diagnosis *out, struct error *err)
 {
+    char *command = text_format("m4a1 train %s --config %s", data, jobs[0].path);
+    if (!command)
+        return error_nomem(err, 64);
     struct diagnosis_run runs[DIAGNOSED_MAX];
     struct chooser choosers[DIAGNOSED_MAX];
     size_t n_runs = n < DIAGNOSED_MAX ? n : DIAGNOSED_MAX;
@@ -174,7 +177,9 @@ static enum status diagnose(const struct seed_job *jobs, size_t n, const char *d
         runs[i] = (struct diagnosis_run) { t->env, t->test, t->policy.split.n_test,
             &choosers[i] };
     }
-    return diagnosis_make(runs, n_runs, data, out, err);
+    enum status s = diagnosis_make(runs, n_runs, command, out, err);
+    free(command);
+    return s;
 }
 
 /* ---- output ---- */

@@ -7,10 +7,11 @@
 
 #include "m4a1/base/buffer.h"
 #include "m4a1/base/text.h"
+#include "m4a1/tmo/policy.h"
 
 #define COSTS_TEXT_MAX 4096
 
-#define CONFIG_FILE_MAX ((size_t)64 << 20)
+#define CONFIG_FILE_MAX ((size_t)1 << 30)
 
 /* A message about an option's value becomes one of wrong usage. */
 static enum status usage(struct cli *cli, const char *option, struct error *err)
@@ -31,12 +32,18 @@ static enum status read_file(struct cli *cli, struct tmo_config *out, struct err
         path, CONFIG_FILE_MAX, JSON_COMMENTS | JSON_UNIQUE_KEYS, &root, err);
     if (s)
         return s;
-    if (as_published && !json_bool(json_get(root, "as_published"), 1))
+    // A policy's file holds the config that it was trained with.
+    int is_policy = text_equal(json_text(json_get(root, "format"), ""), POLICY_FORMAT);
+    const struct json *config = is_policy ? json_get(root, "config") : root;
+    if (!config)
+        s = cli_usage(
+            cli, err, "--config %s: a policy of version 1 holds no config", path);
+    else if (as_published && !json_bool(json_get(config, "as_published"), 1))
         s = cli_usage(cli, err,
             "--as-published: %s says \"as_published\": false; leave one of them out",
             path);
     if (!s)
-        s = tmo_config_read(out, root, path, err);
+        s = tmo_config_read(out, config, path, err);
     json_free(root);
     return s;
 }

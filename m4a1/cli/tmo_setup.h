@@ -10,7 +10,7 @@
 #define TMO_SETUP_OPTIONS(when)                                                          \
     { "as-published", NULL, when "the environment and estimator that TMO published" },   \
         { "config", "FILE",                                                              \
-            when "settings from JSON (train --print-config shows all); options "         \
+            when "settings from JSON (train --print-config), or of a policy; options "   \
                  "override them" },                                                      \
         { "set", "MEMBER=VALUE",                                                         \
             when "one setting of the config, say reward.usage=0.1; several times" },     \

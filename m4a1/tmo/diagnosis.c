@@ -26,7 +26,9 @@ struct sums {
     double *task_turns,
         *task_full;          /* [Y] turns, and those that show a cloud llm all views */
     double spread, n_spread; /* deviation over mean of a turn's associations */
-    double n_sessions, n_over, n_hopeless;
+    double n_sessions, n_over;
+    double
+        n_hopeless[CONSTRAINTS_MAX]; /* over though the cheapest actions would be, too */
     double charge, earned;  /* of sessions over a budget: charge, and reward without it */
     double *rewards;        /* [n runs] mean over sessions of the mean reward of a turn */
     struct residuals of[2]; /* local, cloud */
@@ -98,7 +100,7 @@ static void see_budgets(struct sums *s, const struct episode *ep, double earned)
         charge += env->settings.lambda * excess / environment_scale(env, i);
         if (excess > 0 && !one->horizon &&
             env->cheapest[one->kind] * (double)ep->n_turns > one->budget)
-            s->n_hopeless++;
+            s->n_hopeless[i]++;
     }
     s->n_sessions++;
     s->n_over += over;
@@ -271,6 +273,22 @@ static void ask_views(const struct sums *s, struct diagnosis_finding *f)
     }
 }
 
+/* The options that give all constraints, the worst one with twice its budget. */
+static void tell_constraints(
+    const struct environment_settings *set, size_t worst, char *out, size_t size)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < set->n_constraints && at < size; i++) {
+        const struct constraint *one = &set->constraints[i];
+        char horizon[24] = "";
+        if (one->horizon)
+            snprintf(horizon, sizeof horizon, ":%zu", one->horizon);
+        at += (size_t)snprintf(out + at, size - at, "%s--constraint %s=%.4g%s",
+            i ? " " : "", constraint_names[one->kind], (i == worst ? 2 : 1) * one->budget,
+            horizon);
+    }
+}
+
 static void ask_violations(const struct sums *s, struct diagnosis_finding *f)
 {
     const struct environment_settings *set = &s->env->settings;
@@ -293,13 +311,17 @@ static void ask_violations(const struct sums *s, struct diagnosis_finding *f)
     if (!f->found)
         return;
     double share = s->earned > 0 ? s->charge / s->earned : INFINITY;
-    if (s->n_hopeless > s->n_over / 2) {
+    size_t worst = 0;
+    for (size_t i = 1; i < set->n_constraints; i++)
+        if (s->n_hopeless[i] > s->n_hopeless[worst])
+            worst = i;
+    if (s->n_hopeless[worst] > s->n_over / 2) {
         snprintf(f->cause, sizeof f->cause,
-            "budgets that nobody can meet: %.0f of %.0f such sessions exceed them even "
-            "with the cheapest action in every turn",
-            s->n_hopeless, s->n_over);
-        snprintf(f->next, sizeof f->next, "--constraint %s=%.3g",
-            constraint_names[set->constraints[0].kind], 2 * set->constraints[0].budget);
+            "a budget that nobody can meet: %.0f of the %.0f sessions exceed that of %s "
+            "even with the cheapest action in every turn",
+            s->n_hopeless[worst], s->n_over,
+            constraint_names[set->constraints[worst].kind]);
+        tell_constraints(set, worst, f->next, sizeof f->next);
     } else if (set->handling == HANDLING_PENALTY && share < 1) {
         snprintf(f->cause, sizeof f->cause,
             "the penalty is small against the reward: it takes %.0f %% of what such a "
@@ -369,8 +391,8 @@ static void ask_variance(const struct sums *s, size_t n, struct diagnosis_findin
     }
 }
 
-enum status diagnosis_make(const struct diagnosis_run *runs, size_t n, const char *data,
-    struct diagnosis *out, struct error *err)
+enum status diagnosis_make(const struct diagnosis_run *runs, size_t n,
+    const char *command, struct diagnosis *out, struct error *err)
 {
     struct sums s = { .env = n ? runs[0].env : NULL };
     memset(out, 0, sizeof *out);
@@ -402,8 +424,8 @@ enum status diagnosis_make(const struct diagnosis_run *runs, size_t n, const cha
             char options[sizeof f->next];
             memcpy(options, f->next, sizeof options);
             if (f->found)
-                snprintf(
-                    f->next, sizeof f->next, "m4a1 train %.120s %.150s", data, options);
+                snprintf(f->next, sizeof f->next, "%.250s %.200s --out again", command,
+                    options);
         }
     }
     free(s.task_turns);

@@ -56,17 +56,18 @@ struct diagnosis_finding {
     double figure, threshold;
     char said[400];  /* the figure in words */
     char cause[400]; /* "" unless found */
-    char next[300];  /* options behind `m4a1 train DATA`, or a whole command; "" */
+    char next[500];  /* the command to try next; "" unless found */
 };
 
 struct diagnosis {
     struct diagnosis_finding findings[N_DIAGNOSES];
 };
 
-/* Look at n policies of one config (one a seed).  data is what the next commands call the
- * data.  E_ARG where there is no turn. */
+/* Look at n policies of one config (one a seed).  command is what trains with this config,
+ * say "m4a1 train DATA --config POLICY"; the next commands add options to it.  E_ARG where
+ * there is no turn. */
 MUST_CHECK enum status diagnosis_make(const struct diagnosis_run *runs, size_t n,
-    const char *data, struct diagnosis *out, struct error *err);
+    const char *command, struct diagnosis *out, struct error *err);
 
 /* The findings as a list in object: name, found, figure, threshold, said, cause, next. */
 MUST_CHECK enum status diagnosis_write(

@@ -20,9 +20,10 @@
 EMBED(migration_001, "schema/migrations/001_initial.sql");
 EMBED(migration_002, "schema/migrations/002_collectors.sql");
 EMBED(migration_003, "schema/migrations/003_association.sql");
+EMBED(migration_004, "schema/migrations/004_evaluation.sql");
 
 static const char *const migrations[STORE_VERSION] = { migration_001_start,
-    migration_002_start, migration_003_start };
+    migration_002_start, migration_003_start, migration_004_start };
 
 #define BUSY_MS 10000 /* a reader waits this long while the writer checkpoints */
 #define LOCK_TEXT_MAX 256

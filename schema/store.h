@@ -10,7 +10,7 @@
 #include "m4a1/base/error.h"
 
 #define STORE_APPLICATION_ID 0x4d344131 /* "M4A1" */
-#define STORE_VERSION 3                 /* the last migration */
+#define STORE_VERSION 4                 /* the last migration */
 
 enum store_mode {
     STORE_READ,  /* never writes, never checkpoints; works beside a writer */

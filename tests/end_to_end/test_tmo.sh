@@ -32,7 +32,7 @@ echo '{ "train": [0, 1, 2, 3], "test": [3, 4] }' >twice.json
 train="train small.json --as-published --steps 500"
 check "three seeds are trained" "$M4A1" $train --seeds 3 --out p
 check_output "the next command is told" 'm4a1 evaluate small.json p/a2c-seed0.json'
-check_output "the share of local choices has a name" '^seed +train +test +reward +local choices +policy$'
+check_output "the share of local choices has a name" '^seed +train +test +reward +local choices +over +policy$'
 cp p/a2c-seed1.json kept.json
 check_status 1 "policies that are there are not replaced" "$M4A1" $train --seeds 1,7 --steps 1000 --out p
 check_output "the file is named, and the way out" 'p/a2c-seed1.json is there already.*--force'
@@ -63,9 +63,8 @@ check "the policy names its sessions" grep -q '"test":\[11,10\]' members/a2c-see
 check "with budgets in the observation" \
     "$M4A1" $train --seed 3 --split split.json:seed3 --resource-aware --out members
 
-check_status 2 "other environments are refused" "$M4A1" train small.json
-check_output "it is said why" 'only the published environment is there so far'
-check_status 2 "other learners are refused" "$M4A1" $train --learner ppo
+check_status 2 "other learners are refused" "$M4A1" $train --learner sarsa
+check_output "they are listed" 'there are a2c, ppo, dqn'
 check_status 2 "no seed at all is refused" "$M4A1" $train --seeds 0
 check_output "one seed has its own option" 'for seed 0 alone say --seed 0$'
 check_status 2 "one seed and several" "$M4A1" $train --seed 0 --seeds 3
@@ -139,7 +138,7 @@ check_output "its last turn ends it" 'turn 2: action 0 .*the session ends'
 check "training rules as JSON" "$M4A1" trace small.json --as-published --session 0,1 \
     --actions 4 --rules train --resource-aware --budget 5,0.01 --json
 check_output "overdrawn steps earn nothing" '"reward": 0,'
-check_status 2 "other environments are refused" "$M4A1" trace small.json --estimate 3:1
+check "the default world is traced" "$M4A1" trace small.json --estimate 3:1
 check "turns are estimated" "$M4A1" trace small.json --as-published --estimate 3:1,3:1:4 --k 3
 check_output "as recorded" 'session 3, turn 1, action .* as recorded: estimate'
 check_output "and with another action" 'action 4 \(cloud \+ view_0 \+ view_1\), counterfactual'

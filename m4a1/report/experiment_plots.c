@@ -140,7 +140,9 @@ static enum status draw(struct chart *c, const char *folder, struct error *err)
     enum plot_kind kind = strcmp(kind_name, "lines") == 0    ? PLOT_LINES
                           : strcmp(kind_name, "points") == 0 ? PLOT_POINTS
                                                              : PLOT_BARS;
-    int rows_are_series = kind == PLOT_LINES || (kind == PLOT_BARS && c->n_settings > 1);
+    // Groups of bars: the longer list along the axis, the shorter one as colours.
+    int rows_are_series =
+        kind == PLOT_LINES || (kind == PLOT_BARS && c->n_settings >= c->n_rows);
     if (rows_are_series)
         by_row(c, kind);
     else

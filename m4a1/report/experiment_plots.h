@@ -4,8 +4,8 @@
  *     "y": FIGURE, "x": FIGURE, "factor": NAME, "x_label": ..., "log_x": false,
  *     "rows": [NAME, ...] }
  *
- * lines: y over where the settings stand on the factor's axis, a line a row.  bars: a group
- * a setting (or a row, where there is one setting).  points: each row at (x, y), a colour a
+ * lines: y over where the settings stand on the factor's axis, a line a row.  bars: groups
+ * along the axis are settings or rows, whichever are more, colours the others.  points: each row at (x, y), a colour a
  * setting.  factor: only settings in which it takes part.  rows: all where left out. */
 #ifndef M4A1_REPORT_EXPERIMENT_PLOTS_H
 #define M4A1_REPORT_EXPERIMENT_PLOTS_H

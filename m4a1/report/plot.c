@@ -99,6 +99,8 @@ static void add_axes(struct buffer *out, const struct plot *plot)
             out, "set offsets graph 0.05, graph 0.05, graph 0.05, graph 0.05\n");
         return;
     }
+    // A bar's length means something from 0 only.
+    buffer_add_str(out, "set yrange [*<0:0<*]\n");
     // Long names lean, so that they do not run into each other.
     buffer_printf(out, "set xrange [-0.6:%.1f]\nset xtics %snoenhanced (",
         (double)plot->n_categories - 0.4,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "m4a1/base/stats.h"
+#include "m4a1/tmo/fold_jackknife.h"
 
 const char *const support_bin_names[N_SUPPORT_BINS] = { "0", "1", "2-4", "5+" };
 
@@ -16,20 +17,26 @@ struct cross_validation_settings cross_validation_defaults(void)
     };
 }
 
-enum status clustered_error(const double *x, const size_t *groups, size_t n,
-    size_t n_groups, double *out, struct error *err)
+enum status clustered_mean(const double *x, const size_t *groups, size_t n,
+    size_t n_groups, struct clustered_mean *out, struct error *err)
 {
-    *out = 0;
+    memset(out, 0, sizeof *out);
     double *sums = calloc(n_groups ? n_groups : 1, sizeof *sums);
     if (!sums)
         return error_nomem(err, n_groups * sizeof *sums);
-    double mean = stats_mean(x, n), squares = 0, groups_n = (double)n_groups;
+    double g = (double)n_groups, squares = 0, cubes = 0;
+    out->mean = stats_mean(x, n);
     for (size_t i = 0; i < n; i++)
-        sums[groups[i]] += x[i] - mean;
-    for (size_t g = 0; g < n_groups; g++)
-        squares += sums[g] * sums[g];
-    *out = sqrt(groups_n / (groups_n - 1) * squares) / (double)n;
+        sums[groups[i]] += x[i] - out->mean;
+    for (size_t i = 0; i < n_groups; i++) {
+        squares += sums[i] * sums[i];
+        cubes += sums[i] * sums[i] * sums[i];
+    }
     free(sums);
+    double t = stats_student_end(0.05, g - 1);
+    out->se = sqrt(g / (g - 1) * squares) / (double)n;
+    double skewness = squares > 0 ? cubes / g / pow(squares / g, 1.5) : 0;
+    out->shift = out->se * skewness * (1 + 2 * t * t) / (6 * sqrt(g));
     return OK;
 }
 
@@ -131,6 +138,7 @@ struct run {
     double sum_xx, sum_xy;     /* for the slope */
     double best, chance, regret; /* sums over measured turns */
     size_t n_measured, n_pearson;
+    struct fold_jackknife jackknife; /* df 0: none */
 };
 
 static void run_release(struct run *run)
@@ -289,6 +297,9 @@ static enum status repeat(struct run *run, const struct estimator_settings *esti
         add_correlations(run, out);
         s = add_choices(run, err);
     }
+    if (!s && !i && !settings->quick && folds.n_folds >= 3)
+        s = fold_jackknife_run(
+            run->rec, run->rows, run->n, &folds, estimator, &run->jackknife, err);
     memcpy(run->groups, folds.groups, run->n * sizeof *run->groups);
     out->n_groups = folds.n_groups;
     out->n_folds = folds.n_folds;
@@ -299,22 +310,27 @@ static enum status repeat(struct run *run, const struct estimator_settings *esti
 static enum status finish(
     struct run *run, struct cross_validation *out, struct error *err)
 {
-    double se, gain_se;
+    struct clustered_mean error, saved;
     enum status s =
-        clustered_error(run->errors, run->groups, run->n, out->n_groups, &se, err);
+        clustered_mean(run->errors, run->groups, run->n, out->n_groups, &error, err);
     if (!s)
-        s = clustered_error(
-            run->saved, run->groups, run->n, out->n_groups, &gain_se, err);
+        s = clustered_mean(run->saved, run->groups, run->n, out->n_groups, &saved, err);
     if (s)
         return s;
+    double scale = out->constant_mse > 0 ? out->constant_mse : 1;
     double t = stats_student_end(0.05, (double)(out->n_groups - 1));
-    out->mse = stats_mean(run->errors, run->n);
-    out->mse_low = fmax(out->mse - t * se, 0);
-    out->mse_high = out->mse + t * se;
-    double saved = stats_mean(run->saved, run->n), scale = out->constant_mse;
-    out->gain = scale > 0 ? saved / scale : 0;
-    out->gain_low = scale > 0 ? (saved - t * gain_se) / scale : 0;
-    out->gain_high = scale > 0 ? (saved + t * gain_se) / scale : 0;
+    double mse_se = error.se, gain_se = saved.se / scale;
+    if (run->jackknife.df) {
+        t = stats_student_end(0.05, (double)run->jackknife.df);
+        mse_se = run->jackknife.mse_se;
+        gain_se = run->jackknife.gain_se;
+    }
+    out->mse = error.mean;
+    out->mse_low = fmax(error.mean + error.shift - t * mse_se, 0);
+    out->mse_high = error.mean + error.shift + t * mse_se;
+    out->gain = saved.mean / scale;
+    out->gain_low = out->gain - t * gain_se;
+    out->gain_high = out->gain + t * gain_se;
     out->pearson = run->n_pearson ? out->pearson / (double)run->n_pearson : NAN;
     out->spearman = run->n_pearson ? out->spearman / (double)run->n_pearson : NAN;
     out->slope = run->sum_xx > 0 ? run->sum_xy / run->sum_xx : NAN;

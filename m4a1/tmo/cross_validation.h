@@ -3,7 +3,8 @@
  * Rows of some sessions are parted into folds (by session, prompt or scene); each fold is
  * estimated by what was fitted on the others, everything that is learned or chosen
  * included.  Repeats draw other folds.  Intervals treat groups (what folds keep together)
- * as what was sampled: rows of a group are not independent. */
+ * as what was sampled, since rows of a group are not independent, and count how far the
+ * fits stray (fold_jackknife.h). */
 #ifndef M4A1_TMO_CROSS_VALIDATION_H
 #define M4A1_TMO_CROSS_VALIDATION_H
 
@@ -26,7 +27,7 @@ struct support_row {
 
 struct cross_validation {
     size_t n_rows, n_groups, n_folds, n_repeats;
-    double mse, mse_low, mse_high; /* 95 % interval over groups, Student's t */
+    double mse, mse_low, mse_high; /* 95 % interval over groups */
     double mae;
     double pearson, spearman; /* means over repeats; NAN where estimates do not differ */
     double slope;             /* of score on estimate; 1 = calibrated */
@@ -43,6 +44,8 @@ struct cross_validation_settings {
     enum folds_by by;
     size_t n_folds, n_repeats;
     uint64_t seed; /* of the folds: repeat i takes seed + i */
+    int quick;     /* 1: intervals from the spread over groups alone, which are too narrow
+                      where fitting strays; saves half of n_folds^2 fits */
 };
 
 /* Folds by session, 10 of them, 5 repeats, seed 0. */
@@ -61,9 +64,15 @@ MUST_CHECK enum status cross_validation_predict(const struct recorded *rec,
     const struct estimator_settings *estimator, double *estimates, size_t *exact,
     struct error *err);
 
-/* The standard error of the mean of x[n] where groups[n] (0 .. n_groups - 1) were sampled:
- * sqrt(G / (G - 1) * sum over groups of (sum of x - mean)^2) / n. */
-MUST_CHECK enum status clustered_error(const double *x, const size_t *groups, size_t n,
-    size_t n_groups, double *out, struct error *err);
+/* The mean of x[n] where groups[n] (0 .. n_groups - 1) were sampled, not rows. */
+struct clustered_mean {
+    double mean;
+    double se; /* sqrt(G / (G - 1) * sum over groups of (sum of x - mean)^2) / n */
+    /* Where the ends of a 95 % interval belong: mean + shift -+ t * se.  Errors have a long
+     * tail (Hall, "On the removal of skewness by transformation", 1992). */
+    double shift;
+};
+MUST_CHECK enum status clustered_mean(const double *x, const size_t *groups, size_t n,
+    size_t n_groups, struct clustered_mean *out, struct error *err);
 
 #endif

@@ -28,19 +28,20 @@ static enum status compare(struct comparison *c,
         c->rec, c->rows, n, &c->folds, settings, c->estimates, NULL, err);
     if (s)
         return s;
-    out->mse = out->gain = 0;
+    out->mse = 0;
     for (size_t i = 0; i < n; i++) {
         double off = c->estimates[i] - c->rec->rows[c->rows[i]].score;
         if (is_constant)
             c->constant[i] = off * off;
         c->saved[i] = c->constant[i] - off * off;
         out->mse += off * off / (double)n;
-        out->gain += c->saved[i] / (double)n;
     }
-    s = clustered_error(
-        c->saved, c->folds.groups, n, c->folds.n_groups, &out->gain_se, err);
+    struct clustered_mean saved;
+    s = clustered_mean(c->saved, c->folds.groups, n, c->folds.n_groups, &saved, err);
     if (s)
         return s;
+    out->gain = saved.mean;
+    out->gain_se = saved.se;
     double df = (double)(c->folds.n_groups - 1);
     out->p_chance = 1;
     if (out->gain > 0)

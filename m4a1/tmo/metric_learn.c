@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "m4a1/base/stats.h"
 #include "m4a1/tmo/cross_validation.h"
 #include "m4a1/tmo/folds.h"
 
@@ -94,7 +93,7 @@ static enum status try_values(
     struct metric_weights weights = l->best;
     double *value = (double *)((char *)&weights + choice->offset);
     for (size_t i = 0; i < choice->n; i++) {
-        double se;
+        struct clustered_mean saved;
         *value = choice->values[i];
         if (*value == begun)
             continue;
@@ -102,13 +101,12 @@ static enum status try_values(
         for (size_t j = 0; !s && j < n; j++)
             l->saved[j] = l->errors[j] - l->tried[j];
         if (!s)
-            s = clustered_error(
-                l->saved, l->folds.groups, n, l->folds.n_groups, &se, err);
+            s = clustered_mean(
+                l->saved, l->folds.groups, n, l->folds.n_groups, &saved, err);
         if (s)
             return s;
-        double gain = stats_mean(l->saved, n);
-        if (gain > BEYOND_CHANCE * se && gain > most) {
-            most = gain;
+        if (saved.mean > BEYOND_CHANCE * saved.se && saved.mean > most) {
+            most = saved.mean;
             best = *value;
         }
     }

@@ -21,6 +21,7 @@
 #define MAX_VECTORS 8
 
 typedef float floats __attribute__((vector_size(32), aligned(4), may_alias));
+typedef float four __attribute__((vector_size(16), aligned(4), may_alias));
 typedef float sixteen __attribute__((vector_size(64), aligned(4), may_alias));
 typedef int32_t ints __attribute__((vector_size(32)));
 typedef uint32_t bits __attribute__((vector_size(32), aligned(4), may_alias));
@@ -46,7 +47,7 @@ INLINE void blend(floats *out, const bits *mask, const floats *x, const floats *
 }
 
 /* rows x vectors of c at once, which stay in registers; both are constants where this is
- * inlined.  For vectors of eight floats and of sixteen. */
+ * inlined.  For vectors of four, eight and sixteen floats. */
 #define TILE(tile, type)                                                                 \
     INLINE void tile(const struct mlp_product *p, size_t row, size_t column,             \
         const int rows, const int vectors)                                               \
@@ -80,31 +81,44 @@ INLINE void blend(floats *out, const bits *mask, const floats *x, const floats *
             tile(p, row, column, 1, vectors);                                            \
     }
 
+TILE(narrow, four)
+#ifdef __x86_64__
 TILE(tile, floats)
 TILE(wide, sixteen)
+#endif
 
-/* One row and eight vectors, where there are as many: a product then takes its vector of b
- * from memory, and needs no register.  Few columns go several rows a time. */
-INLINE void multiply(const struct mlp_product *p, const int rows)
+/* In each form one row goes with as many vectors as registers allow: a product then takes
+ * its vector of b from memory.  Few columns go several rows a time. */
+
+INLINE void multiply_four(const struct mlp_product *p)
 {
     size_t column = 0;
-    for (; column + 8 * LANES <= p->n; column += 8 * LANES)
-        tile_strip(p, column, 1, 8);
-    for (; column + 2 * LANES <= p->n; column += 2 * LANES)
-        tile_strip(p, column, rows, 2);
-    if (column < p->n)
-        tile_strip(p, column, 2 * rows, 1);
+    for (; column + 32 <= p->n; column += 32)
+        narrow_strip(p, column, 1, 8);
+    for (; column < p->n; column += LANES)
+        narrow_strip(p, column, 4, 2);
 }
 
 #ifdef __x86_64__
 
-/* The same for processors with 32 registers of sixteen floats. */
+INLINE void multiply_eight(const struct mlp_product *p)
+{
+    size_t column = 0;
+    for (; column + 64 <= p->n; column += 64)
+        tile_strip(p, column, 1, 8);
+    for (; column + 16 <= p->n; column += 16)
+        tile_strip(p, column, 4, 2);
+    if (column < p->n)
+        tile_strip(p, column, 8, 1);
+}
+
+/* With twice the registers several rows share what is read of b. */
 INLINE void multiply_sixteen(const struct mlp_product *p)
 {
     size_t column = 0;
-    for (; column + 4 * 2 * LANES <= p->n; column += 4 * 2 * LANES)
+    for (; column + 64 <= p->n; column += 64)
         wide_strip(p, column, 4, 4);
-    for (; column + 2 * LANES <= p->n; column += 2 * LANES)
+    for (; column + 16 <= p->n; column += 16)
         wide_strip(p, column, 8, 1);
     if (column < p->n)
         tile_strip(p, column, 8, 1);
@@ -181,6 +195,16 @@ INLINE void sum_rows(float *sums, const float *x, size_t n, size_t width)
     }
 }
 
+/* The plain loop: four lanes are too few for the other to be any faster. */
+INLINE void transpose_four(float *y, const float *x, size_t columns)
+{
+    for (size_t c = 0; c < columns; c++)
+        for (size_t r = 0; r < HIDDEN; r++)
+            y[c * HIDDEN + r] = x[r * columns + c];
+}
+
+#ifdef __x86_64__
+
 /* out = lanes of a (0 to 7) and b (8 to 15), by a list of eight. */
 #ifdef __clang__
 #define PICK(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
@@ -211,7 +235,7 @@ INLINE void turn(floats *v)
     UNROLL for (int i = 0; i < LANES; i++) v[i] = t[i];
 }
 
-INLINE void transpose(float *y, const float *x, size_t columns)
+INLINE void transpose_eight(float *y, const float *x, size_t columns)
 {
     for (size_t r = 0; r < HIDDEN; r += LANES)
         for (size_t c = 0; c < columns; c += LANES) {
@@ -222,6 +246,8 @@ INLINE void transpose(float *y, const float *x, size_t columns)
             UNROLL for (size_t i = 0; i < LANES; i++) AT(y + (c + i) * HIDDEN + r) = v[i];
         }
 }
+
+#endif
 
 /* exp(x) for x <= 0, 0 below -87: 2^n exp(r) with |r| <= ln 2 / 2, exp(r) by Cephes' polynomial
  * (Moshier, expf: relative error below 1e-7). */
@@ -310,11 +336,9 @@ INLINE void adam(const struct adam_step *s, float *x, float *mean, float *square
 
 #ifdef __x86_64__
 
-typedef float half __attribute__((vector_size(16), aligned(4), may_alias));
-
 static inline void roots_plain(floats *x)
 {
-    half *part = (half *)x;
+    four *part = (four *)x;
     part[0] = __builtin_ia32_sqrtps(part[0]);
     part[1] = __builtin_ia32_sqrtps(part[1]);
 }
@@ -343,10 +367,10 @@ static inline void roots_plain(floats *x)
 /* --- the same for several processors --- */
 
 // NOLINTBEGIN(bugprone-macro-parentheses): attributes cannot stand in parentheses
-#define VARIANT(variant, attributes, product)                                            \
+#define VARIANT(variant, attributes, product, turned)                                    \
     attributes static void multiply_##variant(const struct mlp_product *p)               \
     {                                                                                    \
-        product;                                                                         \
+        product(p);                                                                      \
     }                                                                                    \
     attributes static void tanh_rows_##variant(float *h, const float *bias, size_t n)    \
     {                                                                                    \
@@ -376,7 +400,7 @@ static inline void roots_plain(floats *x)
     }                                                                                    \
     attributes static void transpose_##variant(float *y, const float *x, size_t columns) \
     {                                                                                    \
-        transpose(y, x, columns);                                                        \
+        turned(y, x, columns);                                                           \
     }                                                                                    \
     attributes static void softmax_##variant(float *p, const float *x, size_t n)         \
     {                                                                                    \
@@ -406,13 +430,13 @@ static inline void roots_plain(floats *x)
             square_sum_##variant, rmsprop_##variant, adam_##variant                      \
     }
 
-VARIANT(plain, , multiply(p, 2))
+VARIANT(plain, , multiply_four, transpose_four)
 
 #ifdef __x86_64__
 
-VARIANT(avx2, __attribute__((target("avx2"))), multiply(p, 4))
+VARIANT(avx2, __attribute__((target("avx2"))), multiply_eight, transpose_eight)
 VARIANT(avx512, __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2"))),
-    multiply_sixteen(p))
+    multiply_sixteen, transpose_eight)
 
 static const struct mlp_kernels all[] = { ENTRY(avx512), ENTRY(avx2), ENTRY(plain) };
 

@@ -1,11 +1,14 @@
-/* test_learner.c - defaults, names and ranges of settings. */
+/* test_learner.c - defaults, names and ranges of settings, and their page. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
+#include "m4a1/base/buffer.h"
+#include "m4a1/base/files.h"
 #include "m4a1/tmo/learner.h"
 
 static double number(enum learner_kind kind, const char *name)
@@ -110,6 +113,40 @@ static void test_check(void **state)
     assert_int_equal(learner_check(&set, &err), E_ARG);
 }
 
+/* A line of the page's table: the defaults of those learners that read the field. */
+static void expected_line(const struct learner_field *f, char *line, size_t size)
+{
+    char cells[N_LEARNERS][32];
+    for (int kind = 0; kind < N_LEARNERS; kind++) {
+        struct learner_settings set = learner_published((enum learner_kind)kind);
+        cells[kind][0] = '\0';
+        if (f->readers & LEARNER_BIT(kind))
+            snprintf(cells[kind], sizeof cells[kind], "%g", learner_get(&set, f));
+    }
+    snprintf(line, size, "| `%s` | %s | %s | %s | %g to %g | %s |\n", f->name, cells[0],
+        cells[1], cells[2], f->least, f->most, f->meaning);
+}
+
+static void test_documentation(void **state)
+{
+    (void)state;
+    struct buffer page;
+    struct error err = ERROR_INIT;
+    buffer_init(&page, 1 << 20);
+    if (!file_exists("docs/tmo-learners.md")) {
+        print_message("run from the project's folder, where docs/ is\n");
+        skip();
+    }
+    assert_int_equal(file_read("docs/tmo-learners.md", &page, &err), OK);
+    for (size_t i = 0; i < n_learner_fields; i++) {
+        char line[512];
+        expected_line(&learner_fields[i], line, sizeof line);
+        if (!strstr(buffer_str(&page), line))
+            fail_msg("docs/tmo-learners.md lacks the line %s", line);
+    }
+    buffer_release(&page);
+}
+
 static void test_whole_steps(void **state)
 {
     (void)state;
@@ -158,6 +195,7 @@ int main(void)
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_fields),
         cmocka_unit_test(test_check),
+        cmocka_unit_test(test_documentation),
         cmocka_unit_test(test_whole_steps),
         cmocka_unit_test(test_progress),
     };

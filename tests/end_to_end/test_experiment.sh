@@ -1,0 +1,124 @@
+#!/bin/bash
+# test_experiment.sh - experiments as one command: results, resuming, stopping, bad files.
+# shellcheck disable=SC2016  # $ in single quotes is for the inner shell
+# shellcheck source=tests/support/tap.sh
+. "$(dirname "$0")/../support/tap.sh"
+cd "$WORK" || exit 1
+
+check "experiments are listed" "$M4A1" experiment --list
+check_output "all of them" 'transfer'
+for name in main tau knn sensitivity ablation devices budgets privacy providers scaling transfer; do
+    check "$name's file is there, and is JSON" sh -c "'$M4A1' experiment --print $name | jq -e .name"
+done
+
+# A synthetic study of our own: small, and with everything that a file can say.
+cat >small.json <<'END'
+{ "name": "small", "title": "Two windows.", "question": "Does the window matter?",
+  "seeds": 2, "same_sessions": true,
+  "config": { "as_published": true, "learner": { "name": "a2c", "steps": 500 } },
+  "factors": [{ "name": "tau", "values": [
+      { "label": "1", "x": 1, "config": { "tau": 1 },
+        "data": { "views": 2, "tasks": 2, "turns": 3, "sessions": 60 },
+        "published": { "Local": { "reward": 0.7 } } },
+      { "label": "3", "x": 3, "config": { "tau": 3 },
+        "data": { "views": 2, "tasks": 2, "turns": 3, "sessions": 60 } }] }],
+  "rows": [{ "name": "A2C" }, { "name": "Local", "baseline": "local" },
+      { "name": "No views", "offer": { "views": "none" } },
+      { "name": "Bound", "bound": true }],
+  "columns": ["reward", "share", "latency_s", "views"],
+  "claims": [{ "text": "A2C is not beyond the bound", "figure": "reward", "of": "A2C",
+      "against": "Bound", "most": 0 }],
+  "plots": [{ "name": "reward", "kind": "lines", "y": "reward", "x_label": "tau" }] }
+END
+check "it runs without data of its own" "$M4A1" experiment - small.json --out a --quiet
+check "results are JSON, 2 settings of 4 rows" jq -e \
+    '(.settings | length) == 2 and (.settings[0].rows | length) == 4 and .seeds == 2' a/results.json
+check "the bound is the bound" jq -e \
+    '[.settings[].rows[] | select(.row == "Bound").figures.share.mean] | all(. == 1)' a/results.json
+check "no policy is beyond it" jq -e '[.settings[].rows[].figures.share.mean] | all(. <= 1.000000001)' \
+    a/results.json
+check "what is not offered is not chosen" jq -e \
+    '[.settings[].rows[] | select(.row == "No views").figures.views.mean] | all(. == 0)' a/results.json
+check "the claim holds" jq -e '.claims | length == 2 and all(.verdict == "holds")' a/results.json
+check "the published figure stands beside ours" grep -q 'reward, published' a/table.md
+check "there is a table in LaTeX" grep -q 'begin{tabular}' a/table.tex
+check "the methods tell the command" grep -q 'm4a1 experiment - small.json' a/methods.txt
+if command -v gnuplot >/dev/null; then
+    check "there are plots" test -s a/reward.svg -a -s a/reward.png
+else
+    check "there is the script of a plot" test -s a/reward.gp
+fi
+
+check "it runs again" "$M4A1" experiment - small.json --out a --quiet
+check_output "and computes nothing" '16 of 16 cells were there already'
+check "another folder gives the same results" "$M4A1" experiment - small.json --out b --quiet --threads 1
+check "bit for bit, but for CPU times" sh -c \
+    'for d in a b; do jq -S "del(.. | .cpu_s?)" $d/results.json >$d.json; done; cmp a.json b.json'
+printf 'broken' >"$(find a/cells -name '*A2C*seed0*' | head -n 1)"
+check "it runs with a broken cell" "$M4A1" experiment - small.json --out a --quiet
+check_output "which is run again" '15 of 16 cells were there already'
+check "it runs with more steps" "$M4A1" experiment - small.json --out a --quiet --steps 600
+check_no_output "which is another experiment" 'cells were there already'
+
+# Stopped, and going on.
+jq '.seeds = 40 | .config.learner.steps = 20000' small.json >long.json
+"$M4A1" experiment - long.json --out c --quiet >/dev/null 2>stopped &
+pid=$!
+stop_at_exit $pid
+for _ in $(seq 100); do
+    [ "$(find c/cells -name '*.json' 2>/dev/null | wc -l)" -ge 4 ] && break
+    sleep 0.1
+done
+kill -INT $pid
+wait $pid
+check "Ctrl-C ends it with 130" test $? -eq 130
+check "and it says how to go on" grep -q 'the same command goes on' stopped
+check "no half-written cell is left" sh -c 'for f in c/cells/*; do jq -e .key "$f" >/dev/null || exit 1; done'
+check "the same command goes on" "$M4A1" experiment - long.json --out c --quiet --seeds 2
+check_output "from the cells that are there" 'cells were there already'
+
+# Mistakes.
+check_status 2 "no data where they are needed" "$M4A1" experiment - tau
+check_status 1 "no such experiment" "$M4A1" experiment - nosuch
+check_output "which ones there are" 'main, tau, knn'
+bad() { # what, jq filter, expected message
+    jq "$2" small.json >bad.json
+    check_status 1 "$1" "$M4A1" experiment - bad.json --out bad --quiet
+    check_output "$1 is named" "$3"
+}
+bad "an unknown member" '.rwos = []' '"rwos" is unknown'
+bad "an unknown config member" '.config.tua = 3' 'tua'
+bad "a baseline that is not there" '.rows[1].baseline = "lokal"' 'lokal'
+bad "a claim of a row that is not there" '.claims[0].of = "PPO"' 'A2C is not beyond the bound'
+bad "no rows" '.rows = []' '"rows" lists'
+bad "data out of range" '.factors[0].values[0].data.views = 11' '1 to 10 views'
+
+# The same data on both sides of a transfer.
+if [ -n "$SHARED" ] && [ -f "$SHARED/data/m4a1_public.json" ]; then
+    public=$SHARED/data/m4a1_public.json
+    check "a transfer to the same data" "$M4A1" experiment "$public" transfer --other "$public" \
+        --seeds 1 --steps 2048 --out t --quiet
+    check "is no transfer at all" jq -e '[.settings[0].rows[] |
+        select(.row | startswith("PPO")).figures.reward.mean] | .[0] == .[1]' t/results.json
+    jq '[.[] | .interactions |= map(.task_cat |= sub("Query"; "Question"))]' "$public" >renamed.json
+    check_status 1 "a task that corresponds to none" "$M4A1" experiment "$public" transfer \
+        --other renamed.json --seeds 1 --quiet
+    check_output "is named" '"Question"'
+    check_status 2 "data for an experiment that makes its own" "$M4A1" experiment "$public" small.json
+    echo '{ "tasks": { "Question": "Query" } }' >map.json
+    check "a map says which it is" "$M4A1" experiment "$public" transfer --other renamed.json \
+        --map map.json --seeds 1 --steps 2048 --out m --quiet
+    check "and the figures are those of the same names" sh -c \
+        'for d in t m; do jq -S "[.settings[].rows[].figures | del(.cpu_s)]" $d/results.json >$d.json; done
+         cmp t.json m.json'
+    echo '{ "tasks": { "Qestion": "Query" } }' >map.json
+    check_status 1 "a map's mistake" "$M4A1" experiment "$public" transfer --other renamed.json \
+        --map map.json --quiet
+    check_output "a map's mistake is named" 'no "Qestion"'
+    for name in tau knn ablation privacy providers; do
+        check "$name runs" "$M4A1" experiment "$public" $name --seeds 1 --steps 1000 --quiet
+    done
+else
+    skip "experiments on public data" "shared material is absent"
+fi
+done_testing

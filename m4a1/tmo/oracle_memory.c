@@ -100,7 +100,7 @@ void memory_add_way(struct memory *m, struct memory_entry *entry, double reward,
     m->n_bytes += bytes;
     way->next = entry->ways;
     way->reward = reward;
-    way->actions = (uint16_t *)(way->spent + n);
+    way->actions = (void *)(way->spent + n);
     memcpy(way->spent, spent, n * sizeof *spent);
     memcpy(way->actions, actions, entry->turn * sizeof *actions);
     entry->ways = way;

@@ -415,12 +415,19 @@ static void pool_entries(const struct evaluation_table *table, struct evaluation
     row->deviation = n_returns > 1 ? stats_deviation(x, n_returns) : NAN;
 }
 
+static int is_bound(const struct evaluation_row *row, const char *const *bounds)
+{
+    for (size_t k = 0; k < EVALUATION_BOUNDS; k++)
+        if (text_equal(row->name, bounds[k]))
+            return 1;
+    return 0;
+}
+
 enum status evaluation_table_finish(struct evaluation_table *table, const char *reference,
-    const char *bound, struct error *err)
+    const char *const bounds[EVALUATION_BOUNDS], struct error *err)
 {
     const struct evaluation_row *base =
         reference ? evaluation_table_row(table, reference) : NULL;
-    const struct evaluation_row *top = bound ? evaluation_table_row(table, bound) : NULL;
     if (reference && !base)
         return error_set(err, E_ARG,
             "nothing that is evaluated is called \"%s\", so nothing can be compared with "
@@ -434,11 +441,15 @@ enum status evaluation_table_finish(struct evaluation_table *table, const char *
     for (size_t i = 0; i < table->n_rows && !s; i++) {
         struct evaluation_row *row = &table->rows[i];
         for (enum measure m = 0; m < N_MEASURES && !s; m++)
-            s = measure_row(table, row, base, m, &pair, err);
+            s = measure_row(
+                table, row, is_bound(row, bounds) ? NULL : base, m, &pair, err);
         pool_entries(table, row);
-        row->share = top && !s ? return_on(table, row, top, pair.sums) /
-                                     return_on(table, top, row, pair.sums)
-                               : NAN;
+        for (size_t k = 0; k < EVALUATION_BOUNDS && !s; k++) {
+            const struct evaluation_row *top = evaluation_table_row(table, bounds[k]);
+            row->shares[k] = top ? return_on(table, row, top, pair.sums) /
+                                       return_on(table, top, row, pair.sums)
+                                 : NAN;
+        }
     }
     for (enum measure m = 0; m < N_MEASURES && !s; m++)
         s = correct(table, m, err);

@@ -60,6 +60,8 @@ struct entry {
                          1 where every action was measured */
 };
 
+#define EVALUATION_BOUNDS 2
+
 struct evaluation_row {
     char *name;
     struct entry *entries;
@@ -70,7 +72,7 @@ struct evaluation_row {
     struct comparison against[N_MEASURES]; /* the reference, on this row's trials */
     struct off_policy_value value;         /* a turn of several trials counts once */
     double deviation;                      /* of the return over seeds; NAN for one */
-    double share; /* of the bound's return, on the trials of both */
+    double shares[EVALUATION_BOUNDS]; /* of each bound's return, on the trials of both */
 };
 
 struct evaluation_table {
@@ -113,9 +115,11 @@ struct evaluation_row *evaluation_table_row(
     const struct evaluation_table *table, const char *name);
 
 /* Compute intervals, comparisons with the row called reference, corrected over all other
- * rows, and shares of the row called bound (NULL or not there: none).  E_ARG where there is
- * no row of the reference's name (NULL: no comparisons). */
+ * rows, and shares of the rows called bounds (where they are there; no policies, so nothing
+ * compares them).  E_ARG where there is no
+ * row of the reference's name (NULL: no comparisons). */
 MUST_CHECK enum status evaluation_table_finish(struct evaluation_table *table,
-    const char *reference, const char *bound, struct error *err);
+    const char *reference, const char *const bounds[EVALUATION_BOUNDS],
+    struct error *err);
 
 #endif

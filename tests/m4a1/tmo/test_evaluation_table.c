@@ -95,6 +95,8 @@ static void trials_are_told_apart(void **state)
     world_release(&w);
 }
 
+static const char *const bounds[EVALUATION_BOUNDS] = { "Bound", "Nobody" };
+
 /* Two trials, of which a row has one only: it is compared on that one. */
 static void rows_beside_each_other(void **state)
 {
@@ -108,10 +110,11 @@ static void rows_beside_each_other(void **state)
         add(&w, "Local", trial, 0);
     }
     add(&w, "Cloud", 1, 1);
+    add(&w, "Bound", 1, 1);
     struct error err = ERROR_INIT;
-    assert_int_equal(evaluation_table_finish(&w.table, "Mars", NULL, &err), E_ARG);
+    assert_int_equal(evaluation_table_finish(&w.table, "Mars", bounds, &err), E_ARG);
     assert_non_null(strstr(err.msg, "called \"Mars\""));
-    assert_int_equal(evaluation_table_finish(&w.table, "Local", "Cloud", &err), OK);
+    assert_int_equal(evaluation_table_finish(&w.table, "Local", bounds, &err), OK);
     const struct evaluation_row *behaviour = evaluation_table_row(&w.table, "Behaviour"),
                                 *local = evaluation_table_row(&w.table, "Local"),
                                 *cloud = evaluation_table_row(&w.table, "Cloud");
@@ -126,9 +129,12 @@ static void rows_beside_each_other(void **state)
     NEAR(cloud->against[MEASURE_RETURN].difference.value,
         cloud->entries[0].evaluation.reward - local->entries[1].evaluation.reward);
     assert_true(isnan(local->against[MEASURE_RETURN].p));
-    NEAR(cloud->share, 1);
-    NEAR(local->share,
+    NEAR(cloud->shares[0], 1);
+    NEAR(local->shares[0],
         local->entries[1].evaluation.reward / cloud->entries[0].evaluation.reward);
+    assert_true(isnan(local->shares[1]));
+    assert_true(
+        isnan(evaluation_table_row(&w.table, "Bound")->against[MEASURE_RETURN].p));
     /* the behaviour has no return; its value is the mean of all rewards */
     assert_true(isnan(behaviour->values[MEASURE_RETURN].value));
     assert_false(behaviour->entries[0].has_return);
@@ -159,7 +165,7 @@ static void clusters_of_prompts(void **state)
     struct world w;
     world_init(&w, FOLDS_PROMPT);
     add(&w, "Local", 0, 0);
-    assert_int_equal(evaluation_table_finish(&w.table, NULL, NULL, NULL), OK);
+    assert_int_equal(evaluation_table_finish(&w.table, NULL, bounds, NULL), OK);
     const struct evaluation_row *local = evaluation_table_row(&w.table, "Local");
     assert_true(isnan(local->values[MEASURE_OFF_POLICY + (int)OFF_POLICY_SEQUENCE].low));
     /* there is one prompt in all */

@@ -171,16 +171,22 @@ static enum status read_profile_name(const struct reading *r, const char *path,
     const struct json *j, const struct member *m)
 {
     const char *text = json_text(j, "");
-    const struct costs_device *device = NULL;
-    const struct costs_network *network = NULL;
-    enum status s = m->type == T_DEVICE ? costs_find_device(text, &device, r->err)
-                                        : costs_find_network(text, &network, r->err);
-    if (s) {
-        error_prefix(r->err, "%s: %s: ", r->name, path);
-        return E_DATA;
+    const struct costs_device *device;
+    const struct costs_network *network;
+    enum status s;
+    if (m->type == T_DEVICE) {
+        s = costs_find_device(text, &device, r->err);
+        if (!s)
+            *(const char **)m->to = device->name;
+    } else {
+        s = costs_find_network(text, &network, r->err);
+        if (!s)
+            *(const char **)m->to = network->name;
     }
-    *(const char **)m->to = device ? device->name : network->name;
-    return OK;
+    if (!s)
+        return OK;
+    error_prefix(r->err, "%s: %s: ", r->name, path);
+    return E_DATA;
 }
 
 static enum status read_number(const struct reading *r, const char *path,

@@ -34,7 +34,7 @@ struct learning {
 struct choice {
     size_t offset; /* of a double in struct metric_weights */
     size_t n;
-    double values[6];
+    double values[8];
 };
 
 #define CHOICE(name, count, ...)                                                         \
@@ -52,8 +52,8 @@ static const struct choice by_prompt[] = {
 
 static const struct choice by_session[] = {
     CHOICE(llm, 5, 0.5, 1, 2, 4, 8),
-    CHOICE(after, 5, 0, 0.15, 0.3, 0.6, 1),
-    CHOICE(before, 5, 0, 0.15, 0.3, 0.6, 1),
+    CHOICE(after, 7, 0, 0.15, 0.3, 0.6, 1, 2, 4),
+    CHOICE(before, 7, 0, 0.15, 0.3, 0.6, 1, 2, 4),
     CHOICE(pull, 5, 0.5, 1, 2, 4, 8),
     CHOICE(prompt, 4, 5, 20, 80, 320),
     CHOICE(clip, 3, 1, 0.995, 0.98),

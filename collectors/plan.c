@@ -438,12 +438,28 @@ static enum status plan_all(struct drawing *d, struct error *err)
     return s ? s : count_scenes(p, err);
 }
 
+/* Another script in place of the recipe's. */
+static enum status take_script(
+    struct recipe *recipe, const char *script, struct error *err)
+{
+    char *copy = script ? text_copy(script) : NULL;
+    if (!script)
+        return OK;
+    if (!copy)
+        return error_nomem(err, strlen(script));
+    free(recipe->sessions.script);
+    recipe->sessions.script = copy;
+    return OK;
+}
+
 enum status plan_make(struct store *store, const struct plan_options *options,
     struct plan_counts *counts, struct error *err)
 {
     struct drawing d = { .options = options };
     int64_t last_call = 0;
     enum status s = planner_open(&d.p, store, options, counts, err);
+    if (!s)
+        s = take_script(d.p.in.recipe, options->script, err);
     if (!s)
         s = check_inputs(&d, err);
     if (!s)

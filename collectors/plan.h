@@ -40,10 +40,11 @@ struct plan_options {
     int64_t samples;       /* 0 = the recipe's */
     const char *behaviour; /* NULL = the recipe's */
     const struct plan_policy *policy; /* for the behaviour "policy" */
-    double epsilon;                   /* of it; < 0 = the recipe's */
-    int greedy;                       /* of it; -1 = the recipe's */
-    int dry_run;                      /* count, then write nothing */
-    struct plan_estimate *estimate;   /* filled where not NULL; released by the caller */
+    const char *script; /* scripted sessions (plan_script.h); NULL = the recipe's */
+    double epsilon;     /* of it; < 0 = the recipe's */
+    int greedy;         /* of it; -1 = the recipe's */
+    int dry_run;        /* count, then write nothing */
+    struct plan_estimate *estimate; /* filled where not NULL; released by the caller */
     struct progress *progress;
 };
 

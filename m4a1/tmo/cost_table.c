@@ -233,6 +233,18 @@ static int has_timing(const struct json *actions, const char *llm, const char *t
     return 0;
 }
 
+/* True for a local llm that was never shown a view: whatever the dialogue holds, it sees
+ * none of it. */
+static int sees_nothing(const struct json *actions, const char *llm)
+{
+    for (const struct json *j = json_first(actions); j; j = json_next(j))
+        if (strcmp(text_of(j, "llm"), llm) == 0 &&
+            (strcmp(text_of(j, "role"), "local") != 0 ||
+                json_size(json_get(j, "views_added"))))
+            return 0;
+    return 1;
+}
+
 static void raise_to(double *high, double x)
 {
     if (!isnan(x) && (isnan(*high) || x > *high))
@@ -288,6 +300,7 @@ static enum status take_llm(const struct json *actions, const char *path, const 
     const char *timing, const char *quantile, struct cost_table *table, struct error *err)
 {
     struct sums sums[COST_CELLS] = { { 0 } };
+    int is_blind = sees_nothing(actions, llm);
     for (size_t i = 0; i < COST_CELLS; i++)
         sums[i].latency_high_s = sums[i].usage_high_usd = NAN;
     for (const struct json *j = json_first(actions); j; j = json_next(j)) {
@@ -301,7 +314,7 @@ static enum status take_llm(const struct json *actions, const char *path, const 
                 "%s: a row of llm \"%s\" lacks n_context (0 to %d), n or mean_s; write "
                 "the profile again with m4a1 stats latency STORE --profile FILE",
                 path, llm, COST_CELLS - 1);
-        add_sums(&sums[n], j, quantile);
+        add_sums(&sums[is_blind ? 0 : n], j, quantile);
     }
     struct cost_row *row = add_row(table, llm);
     enum status s = row ? OK : error_nomem(err, sizeof *row);

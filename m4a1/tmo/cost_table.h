@@ -49,7 +49,8 @@ extern const double cost_quantile_shares[N_QUANTILES];     /* 0.5, 0.9, 0.99 */
  * all answers of an llm with that many views; electricity counts as USD.  Of several actions
  * with equally many views the greatest quantile is the reserve, since the quantile of all
  * together cannot exceed it; cells with too few answers for it (p90 takes 10, p99 100) have
- * none.  E_DATA names file and member, and an llm whose answers have no price. */
+ * none.  A local llm that was never shown a view sees none, whatever the dialogue holds.
+ * E_DATA names file and member, and an llm whose answers have no price. */
 MUST_CHECK enum status cost_table_read(const char *path, enum cost_timing timing,
     enum cost_quantile quantile, struct cost_table **out, struct error *err);
 /* The table form, from a value whose file is called name in messages. */

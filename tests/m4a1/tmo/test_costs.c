@@ -300,6 +300,11 @@ static void test_ten_views(void **state)
     ",\"cost_mean_usd\":" usd ",\"cost_p90_usd\":null,\"energy_mean_usd\":" energy       \
     ",\"n_cost\":" n "}"
 
+#define LOCAL(llm, n_context, n, mean, p90)                                              \
+    "{\"llm\":\"" llm "\",\"role\":\"local\",\"timing\":\"loaded\",\"views_added\":[],"  \
+    "\"n_context\":" n_context ",\"n\":" n ",\"p90_s\":" p90 ",\"mean_s\":" mean         \
+    ",\"cost_mean_usd\":null,\"energy_mean_usd\":0.001,\"n_cost\":0}"
+
 static void test_profile(void **state)
 {
     (void)state;

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "m4a1/cli/cli.h"
+#include "m4a1/cli/evaluate_live.h"
 #include "m4a1/cli/evaluate_run.h"
 #include "m4a1/cli/evaluate_tell.h"
 #include "m4a1/cli/tmo_options.h"
@@ -27,6 +28,7 @@ static const struct cli_option options[] = {
     { "split", "FILE|NAME", WITHOUT "as in train (default: 80/20 by seed)" },
     TMO_ACTIONS_OPTION("actions", WITHOUT),
     TMO_SETUP_OPTIONS(WITHOUT),
+    EVALUATE_LIVE_OPTIONS,
     { "json", NULL, "every figure as JSON, with those of each seed" },
     { NULL, NULL, NULL },
 };
@@ -53,7 +55,14 @@ static enum status run(struct cli *cli, struct error *err)
     cli_catch_interrupts();
     enum status s = check_usage(cli, err);
     if (!s)
+        s = evaluate_live_usage(cli, err);
+    if (!s)
         s = tmo_data(cli, &data, err);
+    if (!s && cli_flag(cli, "live")) {
+        s = evaluate_live(cli, data, err);
+        dataset_free(data);
+        return s;
+    }
     report.data = data;
     if (!s)
         s = evaluate_run(cli, &report, err);
@@ -94,10 +103,18 @@ const struct verb verb_evaluate = {
         "constraints,\n"
         "actions, tau). A policy of other data is refused, and the message says what\n"
         "differs. docs/tmo-evaluation.md tells how to read it all.\n\n"
+        "With --live the policies play their test sessions against the llms themselves, "
+        "in\n"
+        "a store of their own: planned, collected and judged as m4a1 collect and "
+        "annotate\n"
+        "do, under the same caps, and resumed by the same command. docs/tmo-live.md has "
+        "it.\n\n"
         "  m4a1 evaluate study.m4a1 policies/*.json --oracle\n"
         "  m4a1 evaluate M4A1.json --as-published --all-sessions\n"
         "  m4a1 evaluate M4A1.json --baselines best-by-prompt,planner --by scenes\n"
-        "  m4a1 evaluate M4A1.json policies/a2c-seed0.json --json\n",
+        "  m4a1 evaluate M4A1.json policies/a2c-seed0.json --json\n"
+        "  m4a1 evaluate study.m4a1 policies/a2c-seed0.json --live --dry-run\n"
+        "  m4a1 evaluate study.m4a1 policies/a2c-seed0.json --live --max-usd 5\n",
     .options = options,
     .run = run,
 };

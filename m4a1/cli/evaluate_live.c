@@ -498,6 +498,34 @@ static enum status print_json(const struct live_run *r, struct error *err)
 
 /* ---- all ---- */
 
+static int is_given(const struct cli *cli, const char *name)
+{
+    return cli_flag(cli, name) || cli_value(cli, name);
+}
+
+enum status evaluate_live_usage(struct cli *cli, struct error *err)
+{
+    static const char *const only_live[] = { "into", "dry-run" };
+    static const char *const only_without[] = { "oracle", "baselines", "against", "by",
+        "all-sessions", "observed-costs", "resamples", "folds", "bootstrap-seed" };
+    static const char *const sending[] = { "simulator", "max-usd", "max-attempts",
+        "in-flight", "until", "for", "grace", "retry-failed", "allow-unpriced" };
+    int live = cli_flag(cli, "live");
+    for (size_t i = 0; !live && i < COUNT_OF(only_live); i++)
+        if (is_given(cli, only_live[i]))
+            return cli_usage(
+                cli, err, "--%s is for --live, which is missing", only_live[i]);
+    for (size_t i = 0; live && i < COUNT_OF(only_without); i++)
+        if (is_given(cli, only_without[i]))
+            return cli_usage(cli, err,
+                "--%s does nothing with --live: leave one of them out", only_without[i]);
+    for (size_t i = 0; !live && i < COUNT_OF(sending); i++)
+        if (is_given(cli, sending[i]))
+            return cli_usage(cli, err,
+                "--%s is about calls, and without --live none are sent", sending[i]);
+    return OK;
+}
+
 static enum status load(struct cli *cli, struct live_run *r, struct error *err)
 {
     const char *path = cli_arg(cli, 0), *into = cli_value(cli, "into");

@@ -26,6 +26,9 @@
         "allow-unpriced", NULL, "also ask llms without a price; they count nothing"      \
     }
 
+/* A usage error where options are given that do nothing with --live, or without it. */
+MUST_CHECK enum status evaluate_live_usage(struct cli *cli, struct error *err);
+
 /* Play, or go on playing, and print what came of it.  Statuses are those of engine_run():
  * E_PARTIAL where some session is not played to its end. */
 MUST_CHECK enum status evaluate_live(

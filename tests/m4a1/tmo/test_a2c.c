@@ -1,5 +1,7 @@
 /* test_a2c.c - learning where the best is known, the authors' means on the public data, one
- * seed one net, many runs at once. */
+ * seed one net, many runs at once.
+ *
+ * tests/run: limit 120 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

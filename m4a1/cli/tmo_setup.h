@@ -29,11 +29,9 @@
         { "handling", "NAME",                                                            \
             when "how constraints are kept: none, published, penalty, lagrangian or "    \
                  "shield (default: shield with --constraint, else none)" },              \
-        { "lambda", "X",                                                                 \
-            when "weight of a penalty; where the multipliers of lagrangian begin "       \
-                 "(default 1)" },                                                        \
+        { "lambda", "X", when "weight of a penalty (default 1)" },                       \
         { "dual-rate", "X",                                                              \
-            when "step of the multipliers of lagrangian (default 0.05)" },               \
+            when "step of the multipliers of lagrangian, a session (default 0.001)" },   \
         { "resource-aware", NULL,                                                        \
             when "observations end in what remains of each budget (always with a "       \
                  "handling)" },                                                          \

@@ -9,7 +9,7 @@
  *     "costs": { "of_data", "device", "network", "file", "timing", "quantile", "table" },
  *     "reward": { "response", "association", "latency", "usage" },
  *     "constraints": [{ "kind", "budget", "horizon" }, ...],
- *     "handling": "none", "lambda": 1, "dual_rate": 0.05, "longest": 0,
+ *     "handling": "none", "lambda": 1, "dual_rate": 0.001, "longest": 0,
  *     "learner": { "name": "a2c", ... learner_fields ... },
  *     "split": { "from": null, "train_share": 0.8, "by": "session" | "scene" } }
  *

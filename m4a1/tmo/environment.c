@@ -18,7 +18,7 @@ struct environment_settings environment_published(void)
         .constraints = { { CONSTRAINT_LATENCY, 30, 0 }, { CONSTRAINT_USAGE, 0.05, 0 } },
         .n_constraints = 2,
         .lambda = 1,
-        .dual_rate = 0.05,
+        .dual_rate = 0.001,
         .reserve_share = 0.9,
     };
 }

@@ -48,7 +48,7 @@ struct environment_settings {
     struct constraint constraints[CONSTRAINTS_MAX];
     size_t n_constraints;
     enum constraint_handling handling;
-    double lambda;    /* of HANDLING_PENALTY; where the multipliers begin */
+    double lambda;    /* of HANDLING_PENALTY */
     double dual_rate; /* step of the dual ascent, a session */
     size_t longest;   /* turns that a shield reserves for; 0 = the data's longest */
     /* The share of answers that the reserves of the costs cover (shield.h): 0.9. */

@@ -53,9 +53,6 @@ void stream_init(struct stream *s, const struct environment *env, uint64_t seed)
     rng_init(&s->sessions, seed, "stream/sessions", 0);
     rng_init(&s->budgets, seed, "stream/budgets", 0);
     response_cache_init(&s->cache, env);
-    if (env->settings.handling == HANDLING_LAGRANGIAN)
-        for (size_t i = 0; i < env->settings.n_constraints; i++)
-            s->multipliers[i] = env->settings.lambda;
     next_session(s);
 }
 

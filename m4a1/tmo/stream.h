@@ -9,8 +9,9 @@
  *               (constraints.h), as a share of its scale; over a session that adds up to
  *               lambda * sum(max(g, 0)), and it is part of the return, so it has a gradient
  *   lagrangian  minus multiplier times what the turn adds to the peak use, as a share of
- *               the scale; behind each session every multiplier goes up by dual_rate *
- *               (peak use - budget) / scale, and not below 0 (dual ascent)
+ *               the scale; multipliers begin at 0, and behind each session every one goes
+ *               up by dual_rate * (peak use - budget) / scale, and not below 0 (dual
+ *               ascent): budgets are met in the mean over sessions, not in each
  *   shield      nothing: stream_allowed() masks actions */
 #ifndef M4A1_TMO_STREAM_H
 #define M4A1_TMO_STREAM_H

@@ -123,6 +123,9 @@ static void test_dual_ascent(void **state)
     struct priced p;
     priced_make(&p, HANDLING_LAGRANGIAN);
     double first = 0.5, second = 0.5; // of the session, of the last turn
+    NEAR(p.stream.multipliers[0], 0);
+    p.stream.multipliers[0] = first;
+    p.stream.multipliers[1] = second;
     NEAR(taken(&p.stream, 1), first * 3 / 4 + second * 3 / 5);
     NEAR(taken(&p.stream, 1), first * 3 / 4); // the last turn's peak was there already
     first += 0.1 * (6 - 4) / 4;

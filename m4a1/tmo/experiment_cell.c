@@ -15,7 +15,7 @@
 #include "m4a1/tmo/cross_validation.h"
 #include "m4a1/tmo/environment.h"
 #include "m4a1/tmo/learner.h"
-#include "m4a1/tmo/network.h"
+#include "m4a1/tmo/policy_network.h"
 #include "m4a1/tmo/oracle.h"
 #include "m4a1/tmo/synthetic.h"
 

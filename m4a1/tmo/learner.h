@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include "m4a1/base/error.h"
 #include "m4a1/tmo/environment.h"
-#include "m4a1/tmo/network.h"
+#include "m4a1/tmo/policy_network.h"
 
 enum learner_kind { LEARNER_A2C, LEARNER_PPO, LEARNER_DQN, N_LEARNERS };
 

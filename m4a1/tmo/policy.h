@@ -15,7 +15,7 @@
 #include "m4a1/base/error.h"
 #include "m4a1/base/hash.h"
 #include "m4a1/tmo/config.h"
-#include "m4a1/tmo/network.h"
+#include "m4a1/tmo/policy_network.h"
 
 #define POLICY_FORMAT "m4a1-policy"
 #define POLICY_VERSION 2

@@ -1,5 +1,5 @@
-/* network.c - see network.h. */
-#include "m4a1/tmo/network.h"
+/* policy_network.c - see policy_network.h. */
+#include "m4a1/tmo/policy_network.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* test_network.c - sizes, parts for files, drawn weights, the greedy action, a chooser. */
+/* test_policy_network.c - sizes, parts for files, drawn weights, the greedy action, a chooser. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include "m4a1/tmo/network.h"
+#include "m4a1/tmo/policy_network.h"
 #include "tests/support/learner_case.h"
 
 #define HIDDEN MLP_HIDDEN

@@ -1,10 +1,10 @@
-/* network.h - what a learner leaves: one or two perceptrons over the same observation.
+/* policy_network.h - what a learner leaves: one or two perceptrons over the same observation.
  *
  * NETWORK_ACTOR_CRITIC has a policy (logits of the actions) and a value, tanh, apart from
  * each other; NETWORK_Q one network of the actions' values, ReLU.  All parameters lie in one
  * array.  A network is read-only once trained: any number of threads may ask it. */
-#ifndef M4A1_TMO_NETWORK_H
-#define M4A1_TMO_NETWORK_H
+#ifndef M4A1_TMO_POLICY_NETWORK_H
+#define M4A1_TMO_POLICY_NETWORK_H
 
 #include <stddef.h>
 #include "m4a1/base/error.h"

@@ -58,11 +58,14 @@ static void keep_constraints(struct json_keeper *k, struct json *o,
         json_keep(k, json_set_text(one, "constraint", name));
         struct json *rates = json_keep(k, json_set_array(one, "violation_rate"));
         struct json *excess = json_keep(k, json_set_array(one, "mean_excess"));
+        struct json *risk = json_keep(k, json_set_array(one, "violation_probability"));
         for (size_t i = 0; i < n; i++) {
             const struct evaluation_constraint *x = &all[i].constraints[c];
             json_keep(k, json_add_number(rates, x->rate));
             json_keep(k, isnan(x->mean_excess) ? json_add_null(excess)
                                                : json_add_number(excess, x->mean_excess));
+            json_keep(k, isnan(x->probability) ? json_add_null(risk)
+                                               : json_add_number(risk, x->probability));
         }
     }
 }
@@ -183,6 +186,7 @@ enum status evaluate_json(const struct evaluate_report *r, struct error *err)
         s = keep_row(&k, rows, r, &r->table.rows[i], err);
     keep_trials(&k, root, r);
     keep_openings(&k, root, r);
+    evaluate_agent_keep(&k, root, &r->agent);
     if (*r->unproved)
         json_keep(&k, json_set_text(root, "unproved", r->unproved));
     if (!s)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "m4a1/base/stats.h"
+#include "m4a1/tmo/shield.h"
 
 const char *const evaluation_figure_names[N_FIGURES] = { "response", "association",
     "latency_s", "usage_usd", "reward", "latency_excess_s", "usage_excess_usd", "over",
@@ -20,7 +21,8 @@ struct playing {
     struct evaluation_options options;
     struct response_cache cache;
     struct rng rng;
-    double *p; /* [A] */
+    double *p;                              /* [A] */
+    size_t actions[CONSTRAINT_MAX_HORIZON]; /* of the session, as many as risks go by */
 };
 
 /* Sums over the turns of one session. */
@@ -66,6 +68,8 @@ static void play_session(
         struct outcome outcome;
         play->chooser->weigh(play->chooser->arg, ep, play->p);
         size_t action = draw_action(play->p, env->n_actions, &play->rng);
+        if (ep->turn < CONSTRAINT_MAX_HORIZON)
+            play->actions[ep->turn] = action;
         episode_outcome(ep, action, &outcome);
         tally->response += outcome.response;
         tally->association += outcome.association;
@@ -128,6 +132,17 @@ static void add_session(
     out->over += any;
 }
 
+static void add_risk(
+    struct evaluation *out, const struct playing *play, const struct episode *ep)
+{
+    double risk[CONSTRAINTS_MAX];
+    size_t n =
+        ep->n_turns < CONSTRAINT_MAX_HORIZON ? ep->n_turns : CONSTRAINT_MAX_HORIZON;
+    shield_risk(play->env, ep->session, play->actions, n, 0, risk);
+    for (size_t i = 0; i < out->n_constraints; i++)
+        out->constraints[i].probability += risk[i];
+}
+
 static void take_means(struct evaluation *out)
 {
     double n = (double)out->n_sessions;
@@ -137,6 +152,7 @@ static void take_means(struct evaluation *out)
     for (size_t i = 0; i < out->n_constraints; i++) {
         struct evaluation_constraint *one = &out->constraints[i];
         one->rate = (double)one->n_over / n;
+        one->probability /= n;
         one->mean_excess = one->n_over ? one->mean_excess / (double)one->n_over : NAN;
     }
     out->response /= n;
@@ -176,6 +192,8 @@ enum status evaluation_play(const struct environment *env, const size_t *session
             continue;
         play_session(&play, &ep, &tally, &out->n_local);
         add_session(out, &ep, &tally);
+        if (play.options.with_risk)
+            add_risk(out, &play, &ep);
     }
     response_cache_release(&play.cache);
     free(play.p);
@@ -183,6 +201,8 @@ enum status evaluation_play(const struct environment *env, const size_t *session
         return error_set(err, E_ARG,
             "there is nothing to evaluate: the %zu test sessions have no turns", n);
     take_means(out);
+    for (size_t i = 0; i < out->n_constraints && !play.options.with_risk; i++)
+        out->constraints[i].probability = NAN;
     if (!play.options.other)
         out->other_response = out->other_reward = NAN;
     return OK;
@@ -203,7 +223,8 @@ enum status evaluation_estimator(const struct environment *env, const size_t *se
     enum status s = estimator_rows_of(
         env->rec, sessions, n, !env->settings.as_published, &rows, &n_rows, err);
     if (!s)
-        s = estimator_fit(&env->settings.estimator, env->rec, rows, n_rows, out, err);
+        s = estimator_fit(
+            estimator_fitted(env->estimator), env->rec, rows, n_rows, out, err);
     free(rows);
     return s;
 }

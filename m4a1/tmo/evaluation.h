@@ -17,6 +17,8 @@ struct evaluation_constraint {
     size_t n_over;      /* sessions beyond the budget */
     double rate;        /* their share */
     double mean_excess; /* of these sessions, in the constraint's unit; NAN where none */
+    /* With costs as they vary (shield_risk), the mean over sessions; NAN = not asked for */
+    double probability;
 };
 
 /* Means over sessions of means over turns, as the authors have them, and shares. */
@@ -40,6 +42,7 @@ struct evaluation_options {
     const struct estimator *other; /* scores the same actions, too; NULL = none */
     /* [n_turns] of rec: the reward of each turn that was played; NULL = not wanted */
     double *rewards, *other_rewards;
+    int with_risk; /* work out the probabilities of violations */
 };
 
 /* Walk the n sessions (indices into env->rec) in order under the rules of the model, with
@@ -53,7 +56,7 @@ MUST_CHECK enum status evaluation_run(const struct environment *env,
     const size_t *sessions, size_t n, const struct chooser *chooser, uint64_t seed,
     struct evaluation *out, struct error *err);
 
-/* An estimator as env's settings say, fitted on these sessions only; E_DATA where they
+/* An estimator of the kind that env's is, fitted on these sessions only; E_DATA where they
  * have too few scored answers. */
 MUST_CHECK enum status evaluation_estimator(const struct environment *env,
     const size_t *sessions, size_t n, struct estimator **out, struct error *err);

@@ -175,7 +175,8 @@ static enum status play(const struct evaluation_table *table, struct entry *entr
     double *rewards = calloc(2 * n, sizeof *rewards);
     if (!rewards)
         return error_nomem(err, 2 * n * sizeof *rewards);
-    const struct evaluation_options options = { trial->other, rewards, rewards + n };
+    const struct evaluation_options options = { trial->other, rewards, rewards + n,
+        !env->costs.is_exact };
     enum status s = evaluation_play(env, trial->test, trial->n_test, chooser, trial->seed,
         &options, &entry->evaluation, err);
     if (!s) {

@@ -6,7 +6,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <math.h>
 #include <string.h>
+#include "m4a1/tmo/evaluation.h"
 #include "m4a1/tmo/shield.h"
 #include "m4a1/tmo/stream.h"
 #include "tests/support/world_data.h"
@@ -244,6 +246,13 @@ static void test_reckons_with_what_is_offered(void **state)
     world_release(&w);
 }
 
+static void weigh_second(void *arg, const struct episode *ep, double *p)
+{
+    (void)arg;
+    for (size_t a = 0; a < ep->env->n_actions; a++)
+        p[a] = a == 1;
+}
+
 /* Answers of 2 s in the mean, of which nine in ten take at most 3 s: one turn exceeds 3 s
  * with probability 0.1, and never 3 USD. */
 static void test_risk(void **state)
@@ -274,6 +283,18 @@ static void test_risk(void **state)
     assert_true(risk[0] > 0.165 && risk[0] < 0.215);
     shield_risk(env, 0, local, 2, 1, risk);
     assert_true(risk[0] == 0);
+    // An evaluation tells the mean over its sessions; session 0 has two turns.
+    struct evaluation got;
+    const struct chooser chooser = { weigh_second, NULL };
+    struct evaluation_options options = { .with_risk = 1 };
+    const size_t first = 0;
+    assert_int_equal(
+        evaluation_play(env, &first, 1, &chooser, 0, &options, &got, NULL), OK);
+    assert_true(got.constraints[0].probability > 0.165);
+    assert_true(got.constraints[0].probability < 0.215);
+    assert_true(got.constraints[1].probability == 0 && got.over == 0);
+    assert_int_equal(evaluation_run(env, &first, 1, &chooser, 0, &got, NULL), OK);
+    assert_true(isnan(got.constraints[0].probability));
     environment_free(env);
     world_release(&w);
 }

@@ -232,7 +232,7 @@ static void test_constraints_and_turns(void **state)
     struct estimator *other;
     double rewards[18], other_rewards[18];
     assert_int_equal(evaluation_estimator(env, all + 1, 2, &other, NULL), OK);
-    const struct evaluation_options options = { other, rewards, other_rewards };
+    const struct evaluation_options options = { other, rewards, other_rewards, 0 };
     struct evaluation got;
     assert_int_equal(evaluation_play(env, all, 6, &always, 0, &options, &got, NULL), OK);
     assert_int_equal(got.n_constraints, 4);

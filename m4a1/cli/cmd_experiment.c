@@ -254,11 +254,10 @@ static enum status print_results(
     experiment_markdown(results, &text);
     enum status s = buffer_status(&text, "the table", err);
     if (!s)
-        printf("%s\n\n%s\nMean ± population deviation over %zu seeds, each a split and a "
-               "training run; rewards\nare returns inside the model, no scores of real "
-               "answers. %s has results.json,\ntable.md, table.tex, methods.txt and the "
-               "plots.\n",
-            study->experiment->title, buffer_str(&text), study->n_seeds, study->out);
+        printf("%s\n\n%s\nMean ± population deviation over %zu seed%s. %s\n%s has "
+               "results.json, table.md, table.tex, methods.txt and the plots.\n",
+            study->experiment->title, buffer_str(&text), study->n_seeds,
+            study->n_seeds == 1 ? "" : "s", experiment_meaning(results), study->out);
     buffer_release(&text);
     return s;
 }

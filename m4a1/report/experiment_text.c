@@ -22,6 +22,27 @@ struct layout {
     int with_setting; /* there is more than one */
 };
 
+static int is_of_estimators(const struct json *results)
+{
+    return strcmp(json_text(json_get(results, "kind"), ""), "estimators") == 0;
+}
+
+static const char *row_head(const struct json *results)
+{
+    return is_of_estimators(results) ? "estimator" : "policy";
+}
+
+const char *experiment_meaning(const struct json *results)
+{
+    if (is_of_estimators(results))
+        return "Each seed draws its own folds, and its own tenth of the sessions to hold "
+               "out; estimators know the other rows only. A constant correlates below 0, "
+               "since the mean of the other folds is low where a fold is high.";
+    return "Each seed draws its own split into training and test sessions, and its own "
+           "training run. Rewards are returns inside the model, whose estimator knows "
+           "training sessions only; they are no scores of real answers.";
+}
+
 static int any_published(const struct json *results, const char *figure)
 {
     for (const struct json *s = json_first(json_get(results, "settings")); s;
@@ -114,7 +135,7 @@ static void measure(const struct json *results, const struct layout *l, size_t *
 {
     char cell[CELL];
     widths[0] = strlen("setting");
-    widths[1] = strlen("policy");
+    widths[1] = strlen(row_head(results));
     for (size_t i = 0; i < l->n_columns; i++) {
         write_head(&l->columns[i], cell);
         widths[2 + i] = width_of(cell);
@@ -136,8 +157,8 @@ static void measure(const struct json *results, const struct layout *l, size_t *
     }
 }
 
-static void markdown_head(
-    const struct layout *l, const size_t *widths, struct buffer *out)
+static void markdown_head(const struct json *results, const struct layout *l,
+    const size_t *widths, struct buffer *out)
 {
     char cell[CELL];
     for (int line = 0; line < 2; line++) {
@@ -146,7 +167,7 @@ static void markdown_head(
             if (i >= 2)
                 write_head(&l->columns[i - 2], cell);
             else
-                snprintf(cell, sizeof cell, "%s", i ? "policy" : "setting");
+                snprintf(cell, sizeof cell, "%s", i ? row_head(results) : "setting");
             buffer_add_char(out, ' ');
             if (line)
                 for (size_t n = 0; n < widths[i]; n++)
@@ -188,7 +209,7 @@ void experiment_markdown(const struct json *results, struct buffer *out)
     size_t widths[MAX_COLUMNS + 2];
     char cell[CELL];
     measure(results, &l, widths);
-    markdown_head(&l, widths, out);
+    markdown_head(results, &l, widths, out);
     for (const struct json *s = json_first(json_get(results, "settings")); s;
          s = json_next(s))
         for (const struct json *row = json_first(json_get(s, "rows")); row;
@@ -254,7 +275,7 @@ void experiment_latex(const struct json *results, struct buffer *out)
     for (size_t i = l.with_setting ? 0 : 1; i < l.n_columns + 1; i++)
         buffer_add_char(out, i == 0 ? 'l' : 'r');
     buffer_add_str(out, "}\n\\toprule\n");
-    buffer_add_str(out, l.with_setting ? "Setting & Policy" : "Policy");
+    buffer_printf(out, "%s%s", l.with_setting ? "setting & " : "", row_head(results));
     for (size_t i = 0; i < l.n_columns; i++) {
         write_head(&l.columns[i], cell);
         buffer_add_str(out, " & ");
@@ -299,14 +320,10 @@ void experiment_methods(
             json_text(json_get(results, "evaluated_on"), ""),
             json_text(json_get(results, "evaluated_on_digest"), ""));
     buffer_printf(out,
-        ", with %d seed%s; each seed draws its own split into training and test sessions "
-        "and its own training run. Figures are means and population deviations over "
-        "seeds, which measure the noise of splits and training only; intervals are 95 %% "
-        "percentile intervals of a bootstrap over sessions. Rewards are returns inside "
-        "the "
-        "environment's model, whose estimator knows training sessions only, not scores "
-        "of "
-        "real answers. Every result but CPU times is the same bit for bit whenever this "
-        "build runs the command again:\n\n    %s\n",
-        seeds, seeds == 1 ? "" : "s", command);
+        ", with %d seed%s. %s Figures are means and population deviations over seeds, "
+        "which measure the noise of draws only; intervals are 95 %% percentile intervals "
+        "of a bootstrap over sessions. Every result but CPU times is the same bit for "
+        "bit "
+        "whenever this build runs the command again:\n\n    %s\n",
+        seeds, seeds == 1 ? "" : "s", experiment_meaning(results), command);
 }

@@ -12,6 +12,9 @@ void experiment_markdown(const struct json *results, struct buffer *out);
 /* The same table in LaTeX (booktabs). */
 void experiment_latex(const struct json *results, struct buffer *out);
 
+/* What the figures of the table are, in a sentence or two. */
+const char *experiment_meaning(const struct json *results);
+
 /* A paragraph for a paper's methods section; command is what was run. */
 void experiment_methods(
     const struct json *results, const char *command, struct buffer *out);

@@ -296,6 +296,8 @@ static void add_head(struct results *r)
     const struct dataset *data = r->lab->data, *other = r->lab->other;
     struct json_keeper *k = &r->keep;
     json_keep(k, json_set_text(r->root, "experiment", e->name));
+    json_keep(k, json_set_text(r->root, "kind",
+                     e->kind == EXPERIMENT_ESTIMATORS ? "estimators" : "policies"));
     json_keep(k, json_set_text(r->root, "title", e->title));
     json_keep(k, json_set_text(r->root, "question", e->question));
     json_keep(k, json_set_text(r->root, "version", M4A1_VERSION));

@@ -14,7 +14,7 @@
 #include "m4a1/tmo/experiment_cell.h"
 
 /* cells[setting][row][seed], as experiment_cell_run() gave them.  The result:
- *   { "experiment", "title", "question", "version", "data", "digest", "simulated", "seeds",
+ *   { "experiment", "kind", "title", "question", "version", "data", "digest", "simulated", "seeds",
  *     "settings": [{ "label", "x", "published", "rows": [{ "row",
  *         "figures": { NAME: { "mean", "deviation", "by_seed", "from", "to" } } }] }],
  *     "claims": [{ "text", "setting", "figure", "of", "against", "estimate", "from", "to",

@@ -91,7 +91,7 @@ static void add_axes(struct buffer *out, const struct plot *plot)
                         "set grid ytics lc rgb \"#dddddd\"\n"
                         "set border 3 lc rgb \"#666666\"\n"
                         "set tics nomirror\n"
-                        "set key outside right top noenhanced\n");
+                        "set key below noenhanced\nset lmargin 14\n");
     if (plot->log_x)
         buffer_add_str(out, "set logscale x\n");
     if (plot->kind != PLOT_BARS) {
@@ -121,7 +121,7 @@ static void add_bars(struct buffer *out, size_t series, size_t n_series)
     const char *colour = colours[series % N_COLOURS];
     buffer_printf(out,
         "$s%zu using ($1+%.4f):2:(%.4f) with boxes lc rgb \"%s\" title name%zu, \\\n"
-        "     $s%zu using ($1+%.4f):2:3:4 with yerrorbars lc rgb \"#333333\" pt 0 "
+        "     $s%zu using ($1+%.4f):3:(0):($4-$3) with vectors nohead lc rgb \"#333333\" "
         "notitle",
         series, shift, width * 0.95, colour, series, series, shift);
 }

@@ -67,8 +67,8 @@ endif
 .SUFFIXES:
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: all help setup setup-test demo install uninstall test test-long asan tsan fuzz bench \
-        check check-format check-layout check-gcc check-clang check-tidy check-cppcheck \
+.PHONY: all help setup setup-test setup-bench demo install uninstall test test-long asan tsan \
+        fuzz bench check check-format check-layout check-gcc check-clang check-tidy check-cppcheck \
         check-shell format clean tests benches fuzzers objects tidy FORCE
 
 ## Build
@@ -81,6 +81,9 @@ setup: ## install the packages that the build needs (Debian; as root or through 
 
 setup-test: ## install the packages that tests and checks need, too
 	@scripts/setup test
+
+setup-bench: ## install the packages that benchmarks need, too
+	@scripts/setup bench
 
 demo: setup ## install what is missing, build, and run the whole pipeline in a scratch folder
 	+@$(SUBMAKE) $(BUILD)/m4a1
@@ -123,7 +126,7 @@ fuzz: setup-test ## feed each parser broken input for FUZZ_SECONDS (20) each
 	    CFLAGS='-fsanitize=fuzzer-no-link $(SANITIZE)'
 	@scripts/fuzz build/fuzz $(FUZZ_SECONDS) $(T)
 
-bench: setup-test ## measure, and print the figures for docs/benchmarks.md
+bench: setup-bench ## measure, and print the figures for docs/benchmarks.md
 	+@$(SUBMAKE) benches
 	@for b in $(BENCHES); do echo "$$b"; $$b || exit 1; done
 

@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "m4a1/base/clock.h"
+
 static _Noreturn void stop(const struct bench_peer *peer, const char *what)
 {
     fprintf(stderr, "bench_peer: %s: %s\n", peer->name, what);
@@ -59,16 +61,43 @@ int bench_peer_start(const char *name, const char *const argv[], struct bench_pe
     return 1;
 }
 
+/* CPU time of all processes since the machine's start, with what the host kept, in seconds. */
+static double all_cpu(void)
+{
+    char line[256] = "", *at = line + 4;
+    double ticks = 0;
+    FILE *f = fopen("/proc/stat", "r");
+    if (f) {
+        if (!fgets(line, sizeof line, f))
+            line[0] = '\0';
+        fclose(f);
+    }
+    for (int i = 0; i < 8; i++) { // user, nice, system, idle, iowait, irq, softirq, steal
+        double one = (double)strtoul(at, &at, 10);
+        ticks += i == 3 || i == 4 ? 0 : one;
+    }
+    return ticks / (double)sysconf(_SC_CLK_TCK);
+}
+
 double bench_peer_ask(struct bench_peer *peer, const char *line)
 {
     char answer[64], *end = answer;
+    int64_t begun_ns = clock_mono_ns();
+    double all = all_cpu(), own = bench_peer_cpu(peer);
     if (fprintf(peer->ask, "%s\n", line) < 0 || fflush(peer->ask) ||
         !fgets(answer, sizeof answer, peer->answers))
         stop(peer, "no answer");
     double seconds = strtod(answer, &end);
     if (end == answer)
         stop(peer, answer);
+    all = all_cpu() - all - (bench_peer_cpu(peer) - own);
+    peer->others = all < 0 ? 0 : all * 1e9 / (double)(clock_mono_ns() - begun_ns);
     return seconds;
+}
+
+double bench_peer_others(const struct bench_peer *peer)
+{
+    return peer->others;
 }
 
 double bench_peer_cpu(const struct bench_peer *peer)

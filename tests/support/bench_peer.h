@@ -13,6 +13,7 @@ struct bench_peer {
     const char *name;
     pid_t pid; /* 0 = not to be had */
     FILE *ask, *answers;
+    double others;
     double peak_mb; /* resident, after bench_peer_stop() */
 };
 
@@ -22,6 +23,9 @@ int bench_peer_start(const char *name, const char *const argv[], struct bench_pe
 
 /* Send a line (without its end) and wait for the seconds; aborts when there is no number. */
 double bench_peer_ask(struct bench_peer *peer, const char *line);
+
+/* How many processors others used during the last bench_peer_ask(), on average. */
+double bench_peer_others(const struct bench_peer *peer);
 
 /* CPU time of the whole process since its start, in seconds. */
 double bench_peer_cpu(const struct bench_peer *peer);

@@ -134,11 +134,16 @@ static void product(struct lane *l, const struct linear *weights, size_t n_rows)
     must(linear_run(l->lane, weights, l->x, l->y, n_rows, &err), &err);
 }
 
+static int64_t now_ns(const struct clip_ceiling *c)
+{
+    return team_size(c->team) == 1 ? clock_cpu_ns() : clock_mono_ns();
+}
+
 /* One piece through the tower; the seconds that all its blocks would take. */
 static double run_piece(
     const struct clip_ceiling *c, struct lane *l, size_t n_rows, size_t n_items)
 {
-    int64_t begun = clock_mono_ns();
+    int64_t begun = now_ns(c);
     if (c->patches)
         product(l, c->patches, n_rows > n_items ? n_rows - n_items : n_rows);
     const struct block *last = &c->blocks[c->n_blocks - 1];
@@ -146,14 +151,14 @@ static double run_piece(
     product(l, last->out, n_items);
     product(l, last->fc1, n_items);
     product(l, last->fc2, n_items);
-    int64_t middle = clock_mono_ns();
+    int64_t middle = now_ns(c);
     for (size_t i = 0; i < c->n_blocks; i++) {
         product(l, c->blocks[i].qkv, n_rows);
         product(l, c->blocks[i].out, n_rows);
         product(l, c->blocks[i].fc1, n_rows);
         product(l, c->blocks[i].fc2, n_rows);
     }
-    double blocks = (double)(clock_mono_ns() - middle) / 1e9;
+    double blocks = (double)(now_ns(c) - middle) / 1e9;
     return (double)(middle - begun) / 1e9 +
            blocks * (c->tower.n_layers - 1) / (double)c->n_blocks;
 }

@@ -17,7 +17,8 @@ struct clip_ceiling *clip_ceiling_new(
     const struct clip_tower *tower, size_t n_patch_inputs, unsigned n_threads);
 void clip_ceiling_free(struct clip_ceiling *c);
 
-/* Seconds for n_rows rows (positions) of n_items items.  The rows of a thread go through the
+/* Seconds for n_rows rows (positions) of n_items items, CPU time with one thread, else by the
+ * clock.  The rows of a thread go through the
  * tower together or a few hundred at a time, whichever is faster. */
 double clip_ceiling_run(struct clip_ceiling *c, size_t n_rows, size_t n_items);
 

@@ -10,6 +10,7 @@
  *                                            about eight minutes
  *   build/tests/bench/bench_clip b32|l14     one of them
  *   build/tests/bench/bench_clip --long ...  32 images at once, too
+ *   build/tests/bench/bench_clip 1|2 ...     this number of threads only
  *   build/tests/bench/bench_clip --quick     batches of 1 and 8, ViT-B/32, a round
  *
  * A peer that cannot be had is left out, with the reason.  tests/peers/clip has their
@@ -56,6 +57,7 @@ static struct {
     double budget_s; /* of a cell, for all peers and rounds */
     double peak_mb[N_PEERS], idle_ms[N_PEERS];
     double begun_s, stolen_s; /* when this model began */
+    size_t only;              /* this number of threads; 0 = 1 and 2 */
 } bench;
 
 static void must(enum status s, const struct error *err)
@@ -516,6 +518,8 @@ static int measure_model(const char *model, const struct clip_checkpoint *how,
     }
     print_head();
     for (size_t t = 0; t < COUNT_OF(n_threads); t++) {
+        if (bench.only && bench.only != t + 1)
+            continue;
         start_peers(n_threads[t]);
         for (int kind = 0; kind < N_KINDS; kind++)
             for (size_t b = 0; b < n_batches; b++)
@@ -542,6 +546,8 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         is_long |= !strcmp(argv[i], "--long");
         is_quick |= !strcmp(argv[i], "--quick");
+        if (!strcmp(argv[i], "1") || !strcmp(argv[i], "2"))
+            bench.only = (size_t)(argv[i][0] - '0');
         is_b32 &= strcmp(argv[i], "l14") != 0;
         is_l14 &= strcmp(argv[i], "b32") != 0 && !is_quick;
     }

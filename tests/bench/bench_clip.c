@@ -483,7 +483,7 @@ static int print_checks(void)
         "\n| | least cosine with m4a1's embedding | cosines of two inputs differ by up "
         "to | peak MB | CPU ms in an idle second |\n|---|---|---|---|---|\n");
     for (int i = OURS; i < N_PEERS; i++) {
-        if (!bench.peak_mb[i])
+        if (bench.peak_mb[i] <= 0)
             continue;
         printf("| %s | %.7f | %.1e | %.0f | %.1f |\n", peer_names[i],
             bench.worst_cosine[i], bench.worst_shift[i], bench.peak_mb[i],

@@ -67,8 +67,8 @@ endif
 .SUFFIXES:
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: all help setup setup-test setup-bench demo install uninstall test test-long asan tsan fuzz bench \
-        check check-format check-layout check-gcc check-clang check-tidy check-cppcheck \
+.PHONY: all help setup setup-test setup-bench demo install uninstall test test-long asan tsan \
+        fuzz bench check check-format check-layout check-gcc check-clang check-tidy check-cppcheck \
         check-shell format clean tests benches fuzzers objects tidy FORCE
 
 ## Build
@@ -82,7 +82,7 @@ setup: ## install the packages that the build needs (Debian; as root or through 
 setup-test: ## install the packages that tests and checks need, too
 	@scripts/setup test
 
-setup-bench: ## and those that the benchmarks stand beside
+setup-bench: ## install the packages that benchmarks need, too
 	@scripts/setup bench
 
 demo: setup ## install what is missing, build, and run the whole pipeline in a scratch folder

@@ -46,7 +46,7 @@ void text_tower_release(struct text_tower *t)
 
 size_t text_tower_rows(size_t n_ids)
 {
-    size_t step = n_ids <= 16 ? 1 : n_ids <= 128 ? 4 : 16;
+    size_t step = n_ids <= 64 ? 1 : 4;
     return (n_ids + step - 1) / step * step;
 }
 

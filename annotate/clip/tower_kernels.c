@@ -176,17 +176,40 @@ INLINE void to_bf16(const float *x, size_t n, uint16_t *y)
         y[i] = round_one(x[i]);
 }
 
-/* Sixteen rows at a time, so that whole lines of y are written. */
+/* Sixteen rows of sixteen numbers.  To deal the first and the second half of the rows out
+ * in turn, number by number, four times, is to transpose them. */
+INLINE void transpose_square(const float *x, size_t ldx, float *y, size_t ldy)
+{
+    floats v[2][STEP];
+    UNROLL for (int i = 0; i < STEP; i++) v[0][i] =
+        *(const floats *)(x + (size_t)i * ldx);
+    UNROLL for (int round = 0; round < 4; round++)
+    {
+        const floats *from = v[round % 2];
+        floats *to = v[(round + 1) % 2];
+        UNROLL for (int i = 0; i < STEP / 2; i++)
+        {
+            to[2 * i] = __builtin_shufflevector(from[i], from[i + STEP / 2], 0, 16, 1, 17,
+                2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            to[2 * i + 1] = __builtin_shufflevector(from[i], from[i + STEP / 2], 8, 24, 9,
+                25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+        }
+    }
+    UNROLL for (int i = 0; i < STEP; i++) * (floats *)(y + (size_t)i * ldy) = v[0][i];
+}
+
 INLINE void transpose(
     const float *x, size_t ldx, size_t n_rows, size_t n_columns, float *y)
 {
     size_t ldy = kernels_padded(n_rows), r = 0;
-    for (; r + STEP <= n_rows; r += STEP)
-        for (size_t c = 0; c < n_columns; c++) {
-            floats v;
-            UNROLL for (int i = 0; i < STEP; i++) v[i] = x[(r + (size_t)i) * ldx + c];
-            *(floats *)(y + c * ldy + r) = v;
-        }
+    for (; r + STEP <= n_rows; r += STEP) {
+        size_t c = 0;
+        for (; c + STEP <= n_columns; c += STEP)
+            transpose_square(x + r * ldx + c, ldx, y + c * ldy + r, ldy);
+        for (; c < n_columns; c++)
+            for (size_t i = 0; i < STEP; i++)
+                y[c * ldy + r + i] = x[(r + i) * ldx + c];
+    }
     for (size_t c = 0; c < n_columns && r < ldy; c++)
         for (size_t i = r; i < ldy; i++)
             y[c * ldy + i] = i < n_rows ? x[i * ldx + c] : 0.0f;

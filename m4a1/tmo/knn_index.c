@@ -1,271 +1,26 @@
-/* knn_index.c - group equal rows, lay them out in blocks, scan the blocks.
+/* knn_index.c - distinct rows in blocks, and searches that scan them.
  *
- * Grouping sorts rows by a hash of their features (a radix sort), and by the features
- * themselves where hashes are equal and features are not.  The loops over blocks are one
- * text, compiled for AVX2 and for the processor that the program is built for; all numbers
- * are integers, so both give the same. */
+ * Each call scans in 16 bits where no distance can be too large for that (knn_scan.h), else
+ * in 32.  Of several queries the shared features are summed once. */
 #include "m4a1/tmo/knn_index.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define INLINE static inline __attribute__((always_inline))
-#define LANES 16   /* rows a block */
-#define CHUNK 32   /* blocks whose distances are held at once */
-#define FAR 0x4000 /* above every distance of a narrow scan, twice it fits 16 bits */
-#define FEW 256    /* rows that are sorted without hashing */
-#define RADIX_BITS 11
-#define RADIX_PASSES 4
+#include "m4a1/tmo/knn_group.h"
+#include "m4a1/tmo/knn_scan.h"
 
-typedef uint16_t lanes __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
-typedef int16_t signs __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
-typedef uint64_t quads __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
-
-#define AT(p) (*(lanes *)(p))
-#define FROM(p) (*(const lanes *)(p))
-
-/* A chunk of blocks, narrow. */
-struct chunk {
-    const int16_t *blocks; /* [n][d][LANES] */
-    size_t n, d;
-    size_t n_last; /* rows in the last of its blocks */
-};
-
-struct scan_kernels {
-    /* sums [n][LANES] of the shared features; FAR or more where it is above limit */
-    void (*shared)(const struct chunk *c, const struct knn_queries *q, unsigned limit,
-        uint16_t *sums);
-    /* d2 [n][LANES] = sums + the tail's; least [LANES] of each lane */
-    void (*tail)(const struct chunk *c, const int16_t *tail, size_t n_shared,
-        const uint16_t *sums, uint16_t *d2, uint16_t *least);
-    /* hits: where d2 [n][LANES] is at most limit; returns how many */
-    size_t (*select)(const uint16_t *d2, size_t n, unsigned limit, uint16_t *hits);
-};
+#define LANES KNN_LANES
 
 struct knn_index {
-    size_t n, n_distinct, d;
-    int16_t *blocks;     /* [blocks][d][LANES] owned */
+    size_t n, n_distinct, n_blocks, d;
+    int16_t *blocks;     /* [n_blocks][d][LANES], features that vary most first; owned */
     uint32_t *first;     /* [U + 1] where a distinct row's rows begin; owned */
     uint32_t *rows;      /* [n] owned */
-    int16_t *low, *high; /* [d] owned */
-    const struct scan_kernels *kernels;
+    int16_t *low, *high; /* [d] of each feature; owned */
+    uint16_t *place;     /* [d] a feature's position in a block; owned */
+    const struct knn_scan *scan;
 };
-
-/* --- kernels --- */
-
-INLINE int any(const signs *mask)
-{
-    const quads *q = (const quads *)mask;
-    return ((*q)[0] | (*q)[1] | (*q)[2] | (*q)[3]) != 0;
-}
-
-INLINE void add_squares(
-    lanes *sum, const int16_t *column, const int16_t *q, size_t n_features)
-{
-    for (size_t j = 0; j < n_features; j++) {
-        lanes off = FROM(column + j * LANES) - (uint16_t)q[j];
-        *sum += off * off;
-    }
-}
-
-INLINE void shared_body(
-    const struct chunk *c, const struct knn_queries *q, unsigned limit, uint16_t *sums)
-{
-    size_t early = limit < FAR ? q->n_shared * 5 / 8 : 0;
-    for (size_t b = 0; b < c->n; b++) {
-        const int16_t *block = c->blocks + b * c->d * LANES;
-        lanes sum = { 0 };
-        add_squares(&sum, block, q->shared, early);
-        signs near = (signs)sum <= (int16_t)limit;
-        if (early && !any(&near))
-            sum += FAR; // every lane is too far already
-        else
-            add_squares(
-                &sum, block + early * LANES, q->shared + early, q->n_shared - early);
-        AT(sums + b * LANES) = sum;
-    }
-    for (size_t lane = c->n_last; lane < LANES; lane++)
-        sums[(c->n - 1) * LANES + lane] = FAR;
-}
-
-INLINE void tail_body(const struct chunk *c, const int16_t *tail, size_t n_shared,
-    const uint16_t *sums, uint16_t *d2, uint16_t *least)
-{
-    signs low = { 0 };
-    low += INT16_MAX;
-    for (size_t b = 0; b < c->n; b++) {
-        lanes sum = FROM(sums + b * LANES);
-        add_squares(
-            &sum, c->blocks + (b * c->d + n_shared) * LANES, tail, c->d - n_shared);
-        signs less = (signs)sum < low;
-        low = (less & (signs)sum) | (~less & low);
-        AT(d2 + b * LANES) = sum;
-    }
-    AT(least) = (lanes)low;
-}
-
-INLINE size_t select_body(const uint16_t *d2, size_t n, unsigned limit, uint16_t *hits)
-{
-    size_t n_hits = 0;
-    for (size_t b = 0; b < n; b++) {
-        signs near = (signs)FROM(d2 + b * LANES) <= (int16_t)limit;
-        if (!any(&near))
-            continue;
-        for (size_t lane = 0; lane < LANES; lane++) {
-            hits[n_hits] = (uint16_t)(b * LANES + lane);
-            n_hits += near[lane] != 0;
-        }
-    }
-    return n_hits;
-}
-
-#define KERNELS(name, target)                                                            \
-    target static void name##_shared(const struct chunk *c, const struct knn_queries *q, \
-        unsigned limit, uint16_t *sums)                                                  \
-    {                                                                                    \
-        shared_body(c, q, limit, sums);                                                  \
-    }                                                                                    \
-    target static void name##_tail(const struct chunk *c, const int16_t *tail,           \
-        size_t n_shared, const uint16_t *sums, uint16_t *d2, uint16_t *least)            \
-    {                                                                                    \
-        tail_body(c, tail, n_shared, sums, d2, least);                                   \
-    }                                                                                    \
-    target static size_t name##_select(                                                  \
-        const uint16_t *d2, size_t n, unsigned limit, uint16_t *hits)                    \
-    {                                                                                    \
-        return select_body(d2, n, limit, hits);                                          \
-    }                                                                                    \
-    static const struct scan_kernels name##_kernels = { name##_shared, name##_tail,      \
-        name##_select };
-
-KERNELS(plain, )
-#if defined(__x86_64__)
-KERNELS(avx2, __attribute__((target("avx2"))))
-#endif
-
-static const struct scan_kernels *find_kernels(void)
-{
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2"))
-        return &avx2_kernels;
-#endif
-    return &plain_kernels;
-}
-
-/* --- grouping --- */
-
-struct keyed {
-    uint64_t key;
-    uint32_t row;
-};
-
-/* A mix of multiplications (splitmix64's) over eight bytes at a time. */
-static uint64_t hash_row(const int16_t *x, size_t d)
-{
-    const unsigned char *bytes = (const unsigned char *)x;
-    size_t n = d * sizeof *x;
-    uint64_t h = n;
-    for (size_t i = 0; i < n; i += 8) {
-        uint64_t part = 0;
-        memcpy(&part, bytes + i, n - i < 8 ? n - i : 8);
-        h = (h ^ part) * UINT64_C(0xbf58476d1ce4e5b9);
-        h ^= h >> 32;
-    }
-    h *= UINT64_C(0x94d049bb133111eb);
-    return h ^ h >> 31;
-}
-
-/* Stable, by RADIX_PASSES * RADIX_BITS low bits of the key; the result is in `all`. */
-static void radix_sort(struct keyed *all, struct keyed *scratch, size_t n)
-{
-    struct keyed *from = all, *to = scratch;
-    for (int pass = 0; pass < RADIX_PASSES; pass++) {
-        size_t counts[1 << RADIX_BITS] = { 0 }, at = 0;
-        int shift = pass * RADIX_BITS;
-        const uint64_t mask = (UINT64_C(1) << RADIX_BITS) - 1;
-        for (size_t i = 0; i < n; i++)
-            counts[from[i].key >> shift & mask]++;
-        for (size_t v = 0; v <= mask; v++) {
-            size_t count = counts[v];
-            counts[v] = at;
-            at += count;
-        }
-        for (size_t i = 0; i < n; i++)
-            to[counts[from[i].key >> shift & mask]++] = from[i];
-        struct keyed *swap = from;
-        from = to;
-        to = swap;
-    }
-}
-
-static int compare_rows(
-    const int16_t *x, size_t d, const struct keyed *a, const struct keyed *b)
-{
-    int c = memcmp(x + a->row * d, x + b->row * d, d * sizeof *x);
-    return c ? c : a->row < b->row ? -1 : a->row > b->row;
-}
-
-/* Merge sort by features, since qsort() takes no context. */
-static void sort_rows(
-    const int16_t *x, size_t d, struct keyed *all, struct keyed *scratch, size_t n)
-{
-    if (n < 2)
-        return;
-    size_t half = n / 2;
-    sort_rows(x, d, all, scratch, half);
-    sort_rows(x, d, all + half, scratch, n - half);
-    memcpy(scratch, all, half * sizeof *all);
-    size_t i = 0, j = half, out = 0;
-    while (i < half && j < n)
-        all[out++] =
-            compare_rows(x, d, &scratch[i], &all[j]) <= 0 ? scratch[i++] : all[j++];
-    while (i < half)
-        all[out++] = scratch[i++];
-}
-
-static int same_row(
-    const int16_t *x, size_t d, const struct keyed *a, const struct keyed *b)
-{
-    return !memcmp(x + a->row * d, x + b->row * d, d * sizeof *x);
-}
-
-/* Equal keys lie side by side; where their rows differ after all, sort those. */
-static void part_collisions(
-    const int16_t *x, size_t d, struct keyed *all, struct keyed *scratch, size_t n)
-{
-    const uint64_t mask = (UINT64_C(1) << RADIX_PASSES * RADIX_BITS) - 1;
-    for (size_t i = 0, end = 0; i < n; i = end) {
-        int differ = 0;
-        for (end = i + 1; end < n && !((all[i].key ^ all[end].key) & mask); end++)
-            differ |= !same_row(x, d, &all[i], &all[end]);
-        if (differ)
-            sort_rows(x, d, all + i, scratch, end - i);
-    }
-}
-
-/* Rows in an order in which equal ones are neighbours, rising among themselves. */
-static enum status order_rows(
-    const int16_t *x, size_t n, size_t d, struct keyed **out, struct error *err)
-{
-    struct keyed *all = malloc(n * sizeof *all), *scratch = malloc(n * sizeof *all);
-    *out = NULL;
-    if (!all || !scratch) {
-        free(all);
-        free(scratch);
-        return error_nomem(err, n * sizeof *all);
-    }
-    for (size_t i = 0; i < n; i++)
-        all[i] = (struct keyed) { n < FEW ? 0 : hash_row(x + i * d, d), (uint32_t)i };
-    if (n < FEW) {
-        sort_rows(x, d, all, scratch, n);
-    } else {
-        radix_sort(all, scratch, n);
-        part_collisions(x, d, all, scratch, n);
-    }
-    free(scratch);
-    *out = all;
-    return OK;
-}
 
 /* --- building --- */
 
@@ -293,34 +48,98 @@ static void fill_up(struct knn_index *index)
             block[j * LANES + lane] = block[j * LANES + last % LANES];
 }
 
-static void lay_out(struct knn_index *index, const int16_t *x, const struct keyed *order)
+static void lay_out(struct knn_index *index, const int16_t *x)
 {
     size_t d = index->d, u = 0;
-    for (size_t j = 0; j < d; j++)
-        index->low[j] = index->high[j] = x[j];
     for (size_t i = 0; i < index->n; i++) {
-        index->rows[i] = order[i].row;
-        if (i && same_row(x, d, &order[i - 1], &order[i]))
+        const int16_t *row = x + index->rows[i] * d;
+        if (i && !memcmp(x + index->rows[i - 1] * d, row, d * sizeof *x))
             continue;
-        const int16_t *row = x + order[i].row * d;
         int16_t *block = index->blocks + u / LANES * d * LANES + u % LANES;
-        for (size_t j = 0; j < d; j++) {
+        for (size_t j = 0; j < d; j++)
             block[j * LANES] = row[j];
-            index->low[j] = row[j] < index->low[j] ? row[j] : index->low[j];
-            index->high[j] = row[j] > index->high[j] ? row[j] : index->high[j];
-        }
         index->first[u++] = (uint32_t)i;
     }
     index->first[u] = (uint32_t)index->n;
     fill_up(index);
 }
 
-static size_t count_distinct(
-    const int16_t *x, size_t n, size_t d, const struct keyed *order)
+struct spread {
+    double variance; /* times the number of values, squared */
+    uint16_t feature;
+};
+
+static int by_spread(const void *va, const void *vb)
+{
+    const struct spread *a = va, *b = vb;
+    if (a->variance != b->variance)
+        return a->variance > b->variance ? -1 : 1;
+    return a->feature < b->feature ? -1 : a->feature > b->feature;
+}
+
+/* One feature's range and spread over the distinct rows. */
+static double survey(
+    const struct knn_index *index, size_t feature, int16_t *least, int16_t *most)
+{
+    int low[LANES], high[LANES];
+    int64_t sums[LANES] = { 0 }, squares[LANES] = { 0 }, sum = 0, square = 0;
+    for (size_t lane = 0; lane < LANES; lane++)
+        low[lane] = high[lane] = index->blocks[feature * LANES];
+    for (size_t b = 0; b < index->n_blocks; b++) {
+        const int16_t *column = index->blocks + (b * index->d + feature) * LANES;
+        for (size_t lane = 0; lane < LANES; lane++) {
+            int value = column[lane];
+            low[lane] = value < low[lane] ? value : low[lane];
+            high[lane] = value > high[lane] ? value : high[lane];
+            sums[lane] += value;
+            squares[lane] += value * value;
+        }
+    }
+    for (size_t lane = 0; lane < LANES; lane++) {
+        low[0] = low[lane] < low[0] ? low[lane] : low[0];
+        high[0] = high[lane] > high[0] ? high[lane] : high[0];
+        sum += sums[lane];
+        square += squares[lane];
+    }
+    *least = (int16_t)low[0];
+    *most = (int16_t)high[0];
+    double n = (double)(index->n_blocks * LANES);
+    return n * (double)square - (double)sum * (double)sum;
+}
+
+/* Put the features that vary most first, so that a scan knows early what is far.  Returns
+ * -1 where there is no memory. */
+static int order_features(struct knn_index *index)
+{
+    size_t d = index->d;
+    struct spread *all = malloc(d * sizeof *all);
+    int16_t *block = malloc(d * LANES * sizeof *block);
+    int failed = !all || !block;
+    for (size_t j = 0; !failed && j < d; j++) {
+        all[j].feature = (uint16_t)j;
+        all[j].variance = survey(index, j, &index->low[j], &index->high[j]);
+    }
+    if (!failed)
+        qsort(all, d, sizeof *all, by_spread);
+    for (size_t at = 0; !failed && at < d; at++)
+        index->place[all[at].feature] = (uint16_t)at;
+    for (size_t b = 0; !failed && b < index->n_blocks; b++) {
+        int16_t *columns = index->blocks + b * d * LANES;
+        memcpy(block, columns, d * LANES * sizeof *block);
+        for (size_t at = 0; at < d; at++)
+            memcpy(columns + at * LANES, block + all[at].feature * LANES,
+                LANES * sizeof *block);
+    }
+    free(all);
+    free(block);
+    return failed ? -1 : 0;
+}
+
+static size_t count_distinct(const int16_t *x, size_t n, size_t d, const uint32_t *rows)
 {
     size_t count = 1;
     for (size_t i = 1; i < n; i++)
-        count += same_row(x, d, &order[i - 1], &order[i]) ? 0 : 1;
+        count += memcmp(x + rows[i - 1] * d, x + rows[i] * d, d * sizeof *x) ? 1 : 0;
     return count;
 }
 
@@ -328,35 +147,36 @@ enum status knn_index_build(
     const int16_t *x, size_t n, size_t d, struct knn_index **out, struct error *err)
 {
     *out = NULL;
-    struct keyed *order;
     enum status s = check(x, n, d, err);
-    if (!s)
-        s = order_rows(x, n, d, &order, err);
     if (s)
         return s;
     struct knn_index *index = calloc(1, sizeof *index);
     if (!index)
-        goto no_memory;
+        return error_nomem(err, sizeof *index);
     index->n = n;
     index->d = d;
-    index->n_distinct = count_distinct(x, n, d, order);
-    index->kernels = find_kernels();
-    size_t n_blocks = (index->n_distinct + LANES - 1) / LANES;
-    index->blocks = calloc(n_blocks * d * LANES, sizeof *index->blocks);
+    index->scan = knn_scan_fastest();
+    s = knn_group_rows(x, n, d, &index->rows, err);
+    if (s)
+        goto fail;
+    index->n_distinct = count_distinct(x, n, d, index->rows);
+    index->n_blocks = (index->n_distinct + LANES - 1) / LANES;
+    index->blocks = malloc(index->n_blocks * d * LANES * sizeof *index->blocks);
     index->first = malloc((index->n_distinct + 1) * sizeof *index->first);
-    index->rows = malloc(n * sizeof *index->rows);
     index->low = malloc(d * sizeof *index->low);
     index->high = malloc(d * sizeof *index->high);
-    if (!index->blocks || !index->first || !index->rows || !index->low || !index->high)
-        goto no_memory;
-    lay_out(index, x, order);
-    free(order);
-    *out = index;
-    return OK;
-no_memory:
-    free(order);
+    index->place = malloc(d * sizeof *index->place);
+    if (index->blocks && index->first && index->low && index->high && index->place) {
+        lay_out(index, x);
+        if (!order_features(index)) {
+            *out = index;
+            return OK;
+        }
+    }
+    s = error_nomem(err, n * d * sizeof *x);
+fail:
     knn_index_free(index);
-    return error_nomem(err, n * d * sizeof *x);
+    return s;
 }
 
 void knn_index_free(struct knn_index *index)
@@ -368,6 +188,7 @@ void knn_index_free(struct knn_index *index)
     free(index->rows);
     free(index->low);
     free(index->high);
+    free(index->place);
     free(index);
 }
 
@@ -441,7 +262,8 @@ static int is_narrow(const struct knn_index *index, const struct knn_queries *q)
     uint32_t shared = farthest(index, q->shared, 0, q->n_shared);
     size_t n_tail = index->d - q->n_shared;
     for (size_t i = 0; i < q->n; i++)
-        if (shared + farthest(index, q->tails + i * n_tail, q->n_shared, index->d) >= FAR)
+        if (shared + farthest(index, q->tails + i * n_tail, q->n_shared, index->d) >=
+            KNN_FAR)
             return 0;
     return 1;
 }
@@ -452,34 +274,63 @@ static unsigned limit_of(const uint16_t *least, size_t k)
     uint16_t sorted[LANES];
     size_t n = 0;
     if (k > LANES)
-        return FAR - 1;
+        return KNN_FAR - 1;
     for (size_t lane = 0; lane < LANES; lane++) {
         size_t at = n++;
         for (; at > 0 && sorted[at - 1] > least[lane]; at--)
             sorted[at] = sorted[at - 1];
         sorted[at] = least[lane];
     }
-    return sorted[k - 1] < FAR ? sorted[k - 1] : FAR - 1;
+    return sorted[k - 1] < KNN_FAR ? sorted[k - 1] : KNN_FAR - 1;
 }
 
-static void scan_chunk(const struct knn_index *index, const struct chunk *chunk,
-    size_t first_row, const struct knn_queries *q, struct search *searches)
+/* What the queries of one call have in common. */
+struct plan {
+    uint32_t shared[KNN_INDEX_MAX_FEATURES]; /* offsets, rising */
+    int16_t values[KNN_INDEX_MAX_FEATURES];  /* of the shared features, in that order */
+    uint32_t tails[KNN_INDEX_MAX_FEATURES];  /* offsets */
+    size_t n_shared, n_tail;
+};
+
+static void make_plan(
+    const struct knn_index *index, const struct knn_queries *q, struct plan *plan)
 {
-    uint16_t sums[CHUNK * LANES], d2[CHUNK * LANES], least[LANES];
-    uint16_t hits[CHUNK * LANES + 1];
-    size_t n_tail = index->d - q->n_shared;
+    uint16_t feature_at[KNN_INDEX_MAX_FEATURES];
+    plan->n_shared = 0;
+    plan->n_tail = index->d - q->n_shared;
+    for (size_t j = 0; j < index->d; j++)
+        feature_at[index->place[j]] = (uint16_t)j;
+    for (size_t at = 0; at < index->d; at++) {
+        if (feature_at[at] >= q->n_shared)
+            continue;
+        plan->shared[plan->n_shared] = (uint32_t)(at * LANES);
+        plan->values[plan->n_shared++] = q->shared[feature_at[at]];
+    }
+    for (size_t i = 0; i < plan->n_tail; i++)
+        plan->tails[i] = (uint32_t)(index->place[q->n_shared + i] * LANES);
+}
+
+static void scan_chunk(const struct knn_index *index, const struct knn_chunk *chunk,
+    size_t first_row, const struct knn_queries *q, const struct plan *plan,
+    struct search *searches)
+{
+    uint16_t sums[KNN_CHUNK * LANES], d2[KNN_CHUNK * LANES], least[LANES];
+    uint16_t hits[KNN_CHUNK * LANES + 1];
     uint32_t limit = 0;
     for (size_t i = 0; i < q->n; i++) {
         uint32_t one = search_limit(&searches[i]);
         limit = one > limit ? one : limit;
     }
-    index->kernels->shared(chunk, q, limit < FAR ? limit : FAR, sums);
+    struct knn_terms shared = { plan->shared, plan->values, plan->n_shared };
+    index->scan->shared(chunk, &shared, limit < KNN_FAR ? limit : KNN_FAR, sums);
     for (size_t i = 0; i < q->n; i++) {
-        index->kernels->tail(chunk, q->tails + i * n_tail, q->n_shared, sums, d2, least);
+        struct knn_terms tail = { plan->tails, q->tails + i * plan->n_tail,
+            plan->n_tail };
+        index->scan->tail(chunk, &tail, sums, d2, least);
         uint32_t wanted = search_limit(&searches[i]);
         if (wanted == UINT32_MAX)
-            wanted = searches[i].n ? FAR - 1 : limit_of(least, searches[i].k);
-        size_t n_hits = index->kernels->select(d2, chunk->n, wanted, hits);
+            wanted = searches[i].n ? KNN_FAR - 1 : limit_of(least, searches[i].k);
+        size_t n_hits = index->scan->select(d2, chunk->n, wanted, hits);
         for (size_t h = 0; h < n_hits; h++)
             if (d2[hits[h]] <= search_limit(&searches[i]))
                 search_add(&searches[i], first_row + hits[h], d2[hits[h]]);
@@ -489,15 +340,17 @@ static void scan_chunk(const struct knn_index *index, const struct chunk *chunk,
 static void scan_narrow(
     const struct knn_index *index, const struct knn_queries *q, struct search *searches)
 {
-    size_t step = CHUNK * LANES;
+    size_t step = KNN_CHUNK * LANES;
+    struct plan plan;
+    make_plan(index, q, &plan);
     for (size_t first = 0; first < index->n_distinct; first += step) {
         size_t n = index->n_distinct - first < step ? index->n_distinct - first : step;
         size_t n_blocks = (n + LANES - 1) / LANES;
-        struct chunk chunk = { .blocks = index->blocks + first * index->d,
+        struct knn_chunk chunk = { .blocks = index->blocks + first * index->d,
             .n = n_blocks,
             .d = index->d,
             .n_last = n - (n_blocks - 1) * LANES };
-        scan_chunk(index, &chunk, first, q, searches);
+        scan_chunk(index, &chunk, first, q, &plan, searches);
     }
 }
 
@@ -506,7 +359,8 @@ static void wide_block(const struct knn_index *index, size_t block, const int16_
     size_t from, size_t to, uint32_t *sums)
 {
     for (size_t j = from; j < to; j++) {
-        const int16_t *column = index->blocks + (block * index->d + j) * LANES;
+        const int16_t *column =
+            index->blocks + (block * index->d + index->place[j]) * LANES;
         for (size_t lane = 0; lane < LANES; lane++) {
             int off = column[lane] - q[j - from];
             sums[lane] += (uint32_t)(off * off);

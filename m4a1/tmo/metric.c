@@ -54,6 +54,7 @@ static enum status winsorise(const struct samples *samples, const unsigned char 
     if (!scores || !out->all) {
         free(scores);
         free(out->all);
+        *out = *samples;
         return error_nomem(err, samples->n * sizeof *out->all);
     }
     memcpy(out->all, samples->all, samples->n * sizeof *out->all);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include "m4a1/base/random.h"
 #include "m4a1/tmo/knn_index.h"
+#include "m4a1/tmo/knn_scan.h"
 
 #define MAX_K 64
 
@@ -211,6 +212,54 @@ static void test_within(void **state)
     release(&r);
 }
 
+/* Every loop of one variant gives what it gives in the other. */
+static void test_scans_agree(void **state)
+{
+    (void)state;
+    enum { D = 13, BLOCKS = 7, N = BLOCKS * KNN_LANES };
+    const struct knn_scan *scans[] = { knn_scan_plain(), knn_scan_fastest() };
+    struct rng rng;
+    rng_init(&rng, 5, "test/knn_index", 0);
+    for (int round = 0; round < 200; round++) {
+        int16_t blocks[BLOCKS * D * KNN_LANES], values[D];
+        uint32_t offsets[D];
+        uint16_t sums[2][N], d2[2][N], least[2][KNN_LANES], hits[2][N + 1];
+        draw(&rng, blocks, BLOCKS * D, KNN_LANES, -9, 9);
+        draw(&rng, values, 1, D, -9, 9);
+        for (uint32_t j = 0; j < D; j++)
+            offsets[j] = j * KNN_LANES;
+        struct knn_chunk chunk = { blocks, 1 + rng_below(&rng, BLOCKS), D,
+            1 + rng_below(&rng, KNN_LANES) };
+        struct knn_terms shared = { offsets, values, 9 };
+        struct knn_terms tail = { offsets + 9, values + 9, 4 };
+        unsigned limit = round % 2 ? KNN_FAR : (unsigned)rng_below(&rng, 900);
+        size_t n = chunk.n * KNN_LANES, n_hits[2];
+        size_t rows = n - KNN_LANES + chunk.n_last;
+        for (size_t v = 0; v < 2; v++) {
+            scans[v]->shared(&chunk, &shared, limit, sums[v]);
+            scans[v]->tail(&chunk, &tail, sums[v], d2[v], least[v]);
+            n_hits[v] =
+                scans[v]->select(d2[v], chunk.n, limit < KNN_FAR ? limit : 800, hits[v]);
+        }
+        assert_memory_equal(sums[0], sums[1], n * sizeof **sums);
+        assert_memory_equal(d2[0], d2[1], n * sizeof **d2);
+        assert_memory_equal(least[0], least[1], sizeof *least);
+        assert_int_equal(n_hits[0], n_hits[1]);
+        assert_memory_equal(hits[0], hits[1], n_hits[0] * sizeof **hits);
+        for (size_t i = 0; i < n; i++) {
+            const int16_t *row = blocks + i / KNN_LANES * D * KNN_LANES + i % KNN_LANES;
+            unsigned sum = 0;
+            for (size_t j = 0; j < 9; j++)
+                sum += (unsigned)((row[j * KNN_LANES] - values[j]) *
+                                  (row[j * KNN_LANES] - values[j]));
+            if (i >= rows)
+                assert_true(sums[0][i] >= KNN_FAR);
+            else
+                assert_true(sums[0][i] == sum || (sum > limit && sums[0][i] >= KNN_FAR));
+        }
+    }
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -234,6 +283,7 @@ int main(void)
         cmocka_unit_test(test_queries_far_outside),
         cmocka_unit_test(test_groups),
         cmocka_unit_test(test_within),
+        cmocka_unit_test(test_scans_agree),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,6 +28,7 @@ static const struct cli_option options[] = {
     { "split", "FILE|NAME", WITHOUT "as in train (default: 80/20 by seed)" },
     TMO_ACTIONS_OPTION("actions", WITHOUT),
     TMO_SETUP_OPTIONS(WITHOUT),
+    EVALUATE_AGENT_OPTION,
     EVALUATE_LIVE_OPTIONS,
     { "json", NULL, "every figure as JSON, with those of each seed" },
     { NULL, NULL, NULL },
@@ -70,6 +71,8 @@ static enum status run(struct cli *cli, struct error *err)
         s = evaluate_json(&report, err);
     else if (!s)
         evaluate_tell(&report);
+    if (!s && !cli_flag(cli, "json"))
+        evaluate_agent_tell(&report.agent);
     evaluate_release(&report);
     dataset_free(data);
     return s;
@@ -108,13 +111,15 @@ const struct verb verb_evaluate = {
         "a store of their own: planned, collected and judged as m4a1 collect and "
         "annotate\n"
         "do, under the same caps, and resumed by the same command. docs/tmo-live.md has "
-        "it.\n\n"
+        "it,\n"
+        "and --agent, which asks an llm for the actions.\n\n"
         "  m4a1 evaluate study.m4a1 policies/*.json --oracle\n"
         "  m4a1 evaluate M4A1.json --as-published --all-sessions\n"
         "  m4a1 evaluate M4A1.json --baselines best-by-prompt,planner --by scenes\n"
         "  m4a1 evaluate M4A1.json policies/a2c-seed0.json --json\n"
         "  m4a1 evaluate study.m4a1 policies/a2c-seed0.json --live --dry-run\n"
-        "  m4a1 evaluate study.m4a1 policies/a2c-seed0.json --live --max-usd 5\n",
+        "  m4a1 evaluate study.m4a1 policies/a2c-seed0.json --live --max-usd 5\n"
+        "  m4a1 evaluate study.m4a1 --split main --seed 0 --agent cloud --max-usd 5\n",
     .options = options,
     .run = run,
 };

@@ -417,12 +417,15 @@ static void print_calls(const struct live_run *r)
 
 static void print_people(const struct live_run *r)
 {
-    int is_whole = 1;
+    int is_whole = 1, is_begun = 0;
     print_calls(r);
     for (size_t i = 0; i < r->n_plays; i++) {
         print_play(&r->plays[i]);
         is_whole = is_whole && r->plays[i].n_whole == r->plays[i].n;
+        is_begun = is_begun || r->plays[i].n_whole;
     }
+    if (!is_begun)
+        return;
     printf("\nMeans over sessions with 95 %% intervals from a bootstrap over sessions. "
            "played:\nmeasured answers, scored by the judge. promised inside: by the "
            "estimator that was\nfitted on the training sessions, with the policy's own "
@@ -507,7 +510,8 @@ enum status evaluate_live_usage(struct cli *cli, struct error *err)
 {
     static const char *const only_live[] = { "into", "dry-run" };
     static const char *const only_without[] = { "oracle", "baselines", "against", "by",
-        "all-sessions", "observed-costs", "resamples", "folds", "bootstrap-seed" };
+        "agent", "all-sessions", "observed-costs", "resamples", "folds",
+        "bootstrap-seed" };
     static const char *const sending[] = { "simulator", "max-usd", "max-attempts",
         "in-flight", "until", "for", "grace", "retry-failed", "allow-unpriced" };
     int live = cli_flag(cli, "live");
@@ -519,10 +523,12 @@ enum status evaluate_live_usage(struct cli *cli, struct error *err)
         if (is_given(cli, only_without[i]))
             return cli_usage(cli, err,
                 "--%s does nothing with --live: leave one of them out", only_without[i]);
-    for (size_t i = 0; !live && i < COUNT_OF(sending); i++)
+    int sends = live || cli_value(cli, "agent");
+    for (size_t i = 0; !sends && i < COUNT_OF(sending); i++)
         if (is_given(cli, sending[i]))
             return cli_usage(cli, err,
-                "--%s is about calls, and without --live none are sent", sending[i]);
+                "--%s is about calls, and without --live or --agent none are sent",
+                sending[i]);
     return OK;
 }
 

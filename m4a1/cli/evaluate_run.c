@@ -386,6 +386,8 @@ enum status evaluate_run(struct cli *cli, struct evaluate_report *r, struct erro
         s = cli_interrupted ? error_set(err, E_INTERRUPTED, "interrupted") : OK;
         if (!s)
             s = add_baselines(cli, r, i, err);
+        if (!s && i != r->all_trial)
+            s = evaluate_agent(cli, &r->table, i, r->envs[i], &r->agent, err);
         if (!s && cli_flag(cli, "oracle") && i != r->all_trial)
             s = add_bounds(cli, r, i, err);
     }

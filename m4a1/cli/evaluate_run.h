@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include "export/openings.h"
 #include "m4a1/cli/cli.h"
+#include "m4a1/cli/evaluate_agent.h"
 #include "m4a1/tmo/diagnosis.h"
 #include "m4a1/tmo/evaluation_table.h"
 #include "m4a1/tmo/policy.h"
@@ -53,6 +54,7 @@ struct evaluate_report {
     char why_not[400]; /* why this time is not entered; "" = it is */
     struct evaluate_diagnosis *diagnoses;
     size_t n_diagnoses;
+    struct evaluate_agent agent;
 };
 
 /* Evaluate what the command line names. */

@@ -6,6 +6,7 @@
 
 #include "m4a1/base/log.h"
 #include "m4a1/base/text.h"
+#include "m4a1/simulate/sim_agent.h"
 #include "m4a1/simulate/sim_answer.h"
 #include "m4a1/simulate/sim_ask.h"
 #include "m4a1/simulate/sim_judge.h"
@@ -214,8 +215,11 @@ static int text_limit(const struct sim_request *request, struct buffer *text)
 
 static enum status text_make(struct turn *turn, struct buffer *text, struct error *err)
 {
+    size_t n_actions = sim_agent_actions(sim_request_question(turn->ask.request));
     buffer_init(text, ANSWER_MAX);
-    if (turn->ask.role == LLM_JUDGE)
+    if (n_actions)
+        sim_agent_reply(&turn->ask, n_actions, text);
+    else if (turn->ask.role == LLM_JUDGE)
         sim_judge_reply(&turn->ask, turn->fault == FAULT_UNPARSABLE, text);
     else if (sim_answer(&turn->ask, text))
         turn->way = way_draw(turn);

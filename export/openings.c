@@ -9,6 +9,7 @@
 #include "m4a1/base/buffer.h"
 #include "m4a1/base/clock.h"
 #include "m4a1/base/json.h"
+#include "m4a1/base/text.h"
 #include "schema/identity.h"
 #include "schema/query.h"
 
@@ -16,24 +17,42 @@
 
 static int compare_texts(const void *a, const void *b)
 {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The identity that the store has of a session; imported ones are without it in memory.
+ * Freed by the caller. */
+static enum status identity_in(struct store *store, const struct dataset *data,
+    int64_t id, char **out, struct error *err)
+{
+    struct query *q;
+    const struct session *session = dataset_session(data, id);
+    *out = NULL;
+    enum status s =
+        query_open(store, "SELECT identity FROM session WHERE session_id = ?", &q, err);
+    if (s)
+        return s;
+    query_bind(q, "i", session ? session->session_id : 0);
+    s = query_next(q, err);
+    if (!s && !query_has_row(q))
+        s = error_set(err, E_NOT_FOUND, "%s has no session %" PRId64, data->source, id);
+    if (!s) {
+        *out = text_copy(query_text(q, 0));
+        s = *out ? OK : error_nomem(err, HASH_HEX);
+    }
+    query_close(q);
+    return s;
 }
 
 /* SHA-256 over the sessions' identities, sorted. */
-static enum status name_sessions(
-    const struct dataset *data, struct opening *one, struct error *err)
+static enum status name_sessions(struct store *store, const struct dataset *data,
+    struct opening *one, struct error *err)
 {
-    const char **names = calloc(one->n_test + 1, sizeof *names);
+    char **names = calloc(one->n_test + 1, sizeof *names);
     struct json *list = json_new_array();
     enum status s = names && list ? OK : error_nomem(err, one->n_test * sizeof *names);
-    for (size_t i = 0; i < one->n_test && !s; i++) {
-        const struct session *session = dataset_session(data, one->test[i]);
-        if (!session)
-            s = error_set(err, E_NOT_FOUND, "%s has no session %" PRId64, data->source,
-                one->test[i]);
-        else
-            names[i] = session->identity;
-    }
+    for (size_t i = 0; i < one->n_test && !s; i++)
+        s = identity_in(store, data, one->test[i], &names[i], err);
     if (!s)
         qsort(names, one->n_test, sizeof *names, compare_texts);
     for (size_t i = 0; i < one->n_test && !s; i++)
@@ -41,8 +60,10 @@ static enum status name_sessions(
             s = error_nomem(err, HASH_HEX);
     if (!s)
         s = identity_of("m4a1-test-sessions-1", list, one->sha256, err);
-    json_free(list);
+    for (size_t i = 0; names && i < one->n_test; i++)
+        free(names[i]);
     free(names);
+    json_free(list);
     return s;
 }
 
@@ -88,14 +109,16 @@ static enum status enter(
 }
 
 /* Look up all, and enter them where the store may be written to. */
-static enum status count_all(
-    struct store *store, struct opening *all, size_t n, int may_write, struct error *err)
+static enum status count_all(struct store *store, const struct dataset *data,
+    struct opening *all, size_t n, int may_write, struct error *err)
 {
     enum status s = may_write ? store_begin(store, err) : OK;
     if (s)
         return s;
     for (size_t i = 0; i < n && !s; i++) {
-        s = look_up(store, &all[i], err);
+        s = name_sessions(store, data, &all[i], err);
+        if (!s)
+            s = look_up(store, &all[i], err);
         if (!s && may_write)
             s = enter(store, &all[i], err);
     }
@@ -113,16 +136,11 @@ enum status openings_count(const struct dataset *data, struct opening *all, size
 {
     struct store *store = NULL;
     struct error locked = ERROR_INIT;
-    enum status s = OK;
     if (size)
         *why = '\0';
-    for (size_t i = 0; i < n && !s; i++)
-        s = name_sessions(data, &all[i], err);
-    if (s)
-        return s;
-    s = store_open(data->source, STORE_WRITE, &store, &locked);
+    enum status s = store_open(data->source, STORE_WRITE, &store, &locked);
     if (!s)
-        s = count_all(store, all, n, 1, &locked);
+        s = count_all(store, data, all, n, 1, &locked);
     store_close(store);
     if (!s)
         return OK;
@@ -131,7 +149,7 @@ enum status openings_count(const struct dataset *data, struct opening *all, size
     snprintf(why, size, "%s", locked.msg);
     s = store_open(data->source, STORE_READ, &store, err);
     if (!s)
-        s = count_all(store, all, n, 0, err);
+        s = count_all(store, data, all, n, 0, err);
     store_close(store);
     return s;
 }

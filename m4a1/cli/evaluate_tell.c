@@ -175,11 +175,12 @@ static void tell_constraints(const struct evaluate_report *r)
             continue;
         snprintf(cells[0], ROWS_CELL, "%s", row->name);
         for (size_t k = 0; k < set->n_constraints && n; k++) {
-            double over = 0, sessions = 0, excess = 0;
+            double over = 0, sessions = 0, excess = 0, risk = 0;
             for (size_t e = 0; e < n; e++) {
                 const struct evaluation_constraint *one = &all[e].constraints[k];
                 over += (double)one->n_over;
                 sessions += (double)all[e].n_sessions;
+                risk += (double)all[e].n_sessions * one->probability;
                 excess += one->n_over ? (double)one->n_over * one->mean_excess : 0;
             }
             if (over > 0)
@@ -187,13 +188,17 @@ static void tell_constraints(const struct evaluate_report *r)
                     100 * over / sessions, excess / over);
             else
                 snprintf(cells[1 + k], ROWS_CELL, "0.0 %%");
+            size_t used = strlen(cells[1 + k]);
+            if (!isnan(risk))
+                snprintf(cells[1 + k] + used, ROWS_CELL - used, " (p %.1f %%)",
+                    100 * risk / sessions);
         }
         if (n)
             rows_add(t, cells);
         free(all);
     }
     puts("\nConstraints: share of the sessions beyond each, and by how much these are on "
-         "average\n");
+         "average; p:\nits probability where costs vary about their means as measured\n");
     table_print(t);
     table_free(t);
 }
@@ -226,19 +231,36 @@ static void tell_measure(
     table_free(t);
 }
 
+/* The estimators that were fitted, each kind once: by splits they may differ. */
+static void name_estimators(const struct evaluate_report *r, char *out, size_t size)
+{
+    int seen[N_ESTIMATORS] = { 0 };
+    size_t at = 0;
+    *out = '\0';
+    for (size_t i = 0; i < r->table.n_trials; i++) {
+        const struct estimator *est = r->envs[i]->estimator;
+        if (i == r->all_trial || seen[estimator_fitted(est)->kind]++ || at >= size)
+            continue;
+        int n =
+            snprintf(out + at, size - at, "%s%s", at ? ", " : "", estimator_name(est));
+        at += n > 0 ? (size_t)n : 0;
+    }
+}
+
 static void tell_intervals(const struct evaluate_report *r)
 {
-    puts(
-        "\nThe same with intervals. This is the return inside the simulator, the paper's "
-        "measure: its\nestimator is fitted on the training sessions and serves the "
-        "evaluation too, and does not predict\nscores of held-out answers "
-        "(docs/tmo-evaluation.md)\n");
+    char names[100];
+    name_estimators(r, names, sizeof names);
+    printf("\nThe same with intervals. This is the return inside the simulator, the "
+           "paper's measure: its\nestimator (%s) is fitted on the training sessions and "
+           "serves the evaluation too;\nit does not predict scores of held-out answers "
+           "(docs/tmo-evaluation.md)\n\n",
+        names);
     tell_measure(r, MEASURE_RETURN, "return", 1);
     if (*r->unproved)
         printf("\n%s\n", r->unproved);
-    puts(
-        "\nThe same actions, scored by an estimator that was fitted on the test sessions "
-        "only: what is\ngone was noise of the first one\n");
+    puts("\nThe same actions, scored by such an estimator that was fitted on the test "
+         "sessions only: what\nis gone was noise of the first one\n");
     tell_measure(r, MEASURE_RETURN_TEST, "return", 0);
 }
 

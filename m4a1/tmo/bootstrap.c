@@ -66,13 +66,31 @@ static void resample(const struct bootstrap_sums *sums, const double *times,
     }
 }
 
-static void draw_times(size_t n, uint64_t seed, size_t index, double *times)
+/* The clusters that any figure has something of: the others were not sampled. */
+static size_t list_sampled(const struct bootstrap_sums *sums, size_t *sampled)
+{
+    size_t n = 0;
+    for (size_t c = 0; c < sums->n_clusters; c++) {
+        int any = 0;
+        for (size_t p = 0; p < sums->n_figures; p++) {
+            size_t at = p * sums->n_clusters + c;
+            any |= sums->above[at] != 0 || sums->below[at] != 0;
+        }
+        if (any)
+            sampled[n++] = c;
+    }
+    return n;
+}
+
+/* How often each of the n_clusters is drawn: as many in all as were sampled. */
+static void draw_times(size_t n_clusters, const size_t *sampled, size_t n, uint64_t seed,
+    size_t index, double *times)
 {
     struct rng rng;
     rng_init(&rng, seed, "bootstrap", index);
-    memset(times, 0, n * sizeof *times);
+    memset(times, 0, n_clusters * sizeof *times);
     for (size_t i = 0; i < n; i++)
-        times[rng_below(&rng, n)]++;
+        times[sampled[rng_below(&rng, n)]]++;
 }
 
 /* Move the defined ones of x[n] to the front, and say how many there are. */
@@ -91,7 +109,7 @@ static struct interval cut(
 {
     struct interval out = { value, NAN, NAN };
     size_t kept = keep_defined(x, n);
-    if (isnan(value) || n_clusters < 2 || kept < n / 2)
+    if (isnan(value) || n_clusters < BOOTSTRAP_MIN_CLUSTERS || kept < n / 2)
         return out;
     double t = stats_student_end(1 - level, n_clusters - 1);
     double tail = stats_normal_below(-sqrt(n_clusters / (n_clusters - 1)) * t);
@@ -109,7 +127,7 @@ static double p_of(const double *x, size_t n, double n_clusters)
         above += x[i] >= 0;
         defined += isnan(x[i]) ? 0 : 1;
     }
-    if (n_clusters < 2 || defined < n / 2)
+    if (n_clusters < BOOTSTRAP_MIN_CLUSTERS || defined < n / 2)
         return NAN;
     double tail = (double)((below < above ? below : above) + 1) / (double)(defined + 1);
     if (tail >= 0.5)
@@ -160,14 +178,16 @@ enum status bootstrap_run(const struct bootstrap_sums *sums, size_t reference,
         return s;
     size_t n_work = b > 2 * n_figures ? b : 2 * n_figures;
     double *times = calloc(n + 1, sizeof *times);
+    size_t *sampled = calloc(n + 1, sizeof *sampled), n_sampled = 0;
     double *work = calloc(n_work, sizeof *work);
     double *replicates = calloc(n_figures * b + 1, sizeof *replicates);
-    if (!times || !work || !replicates) {
+    if (!times || !sampled || !work || !replicates) {
         s = error_nomem(err, n_figures * b * sizeof *replicates);
         goto done;
     }
-    for (size_t i = 0; i < b && n; i++) {
-        draw_times(n, settings->seed, i, times);
+    n_sampled = list_sampled(sums, sampled);
+    for (size_t i = 0; i < b; i++) {
+        draw_times(n, sampled, n_sampled, settings->seed, i, times);
         resample(sums, times, replicates, b, i);
     }
     if (reference < n_figures) {
@@ -179,6 +199,7 @@ enum status bootstrap_run(const struct bootstrap_sums *sums, size_t reference,
             replicates + p * b, b, effective(sums, p), settings->level);
 done:
     free(times);
+    free(sampled);
     free(work);
     free(replicates);
     return s;

@@ -20,6 +20,11 @@
 #include "m4a1/tmo/estimator.h"
 #include "m4a1/tmo/recorded.h"
 
+/* Below so many effective clusters there is neither an interval nor a p: of 1,000 data sets
+ * with 8 clusters of 2 to 5 turns 95 % intervals held the truth in 94.5 %, with 5 of them
+ * in 91.7 %. */
+#define BOOTSTRAP_MIN_CLUSTERS 6
+
 struct bootstrap_settings {
     size_t n_resamples; /* 100 .. 1,000,000 */
     uint64_t seed;      /* draws from (seed, "bootstrap") */
@@ -38,7 +43,7 @@ struct bootstrap_sums {
 };
 
 /* A figure or a difference; NAN where it is not defined, the ends also where there are
- * fewer than two effective clusters. */
+ * too few effective clusters. */
 struct interval {
     double value, low, high;
 };
@@ -53,7 +58,8 @@ struct comparison {
 
 /* Figures [P] and, unless reference is SIZE_MAX, comparisons [P] with figure reference
  * (its own are NAN; comparisons may be NULL then).  Resamples in which a figure is not
- * defined (its lower sum is 0) are left out of what it is in.  E_ARG for settings out of
+ * defined (its lower sum is 0) are left out of what it is in; clusters that no figure has
+ * anything of were not sampled, and are not drawn.  E_ARG for settings out of
  * range. */
 MUST_CHECK enum status bootstrap_run(const struct bootstrap_sums *sums, size_t reference,
     const struct bootstrap_settings *settings, struct interval *figures,

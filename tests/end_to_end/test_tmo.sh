@@ -107,7 +107,7 @@ check "policies beside the baselines" "$M4A1" evaluate small.json p/*.json membe
 for name in Random Local Cloud A2C 'A2C, resource-aware'; do
     check_output "$name has a line" "^$name  .* ± "
 done
-check_output "what the figures are is said" 'return inside the published simulator'
+check_output "what the figures are is said" 'return inside the simulator, the paper.s measure'
 check "as JSON" "$M4A1" evaluate small.json p/a2c-seed0.json --json
 check_output "with each seed's figures" '"by_seed"'
 check "baselines alone" "$M4A1" evaluate small.json --seeds 5

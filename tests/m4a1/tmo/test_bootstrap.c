@@ -35,10 +35,10 @@ static void assert_covers(const char *what, int held, int n)
 static void by_hand(void **state)
 {
     (void)state;
-    /* Two figures over four clusters; the second is 1 more everywhere. */
-    const double above[] = { 1, 2, 3, 4, 2, 3, 4, 5 };
-    const double below[] = { 1, 1, 1, 1, 1, 1, 1, 1 };
-    const struct bootstrap_sums sums = { 2, 4, above, below, NULL };
+    /* Two figures over six clusters; the second is 1 more everywhere. */
+    const double above[] = { 1, 2, 3, 4, 2, 3, 2, 3, 4, 5, 3, 4 };
+    const double below[] = { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
+    struct bootstrap_sums sums = { 2, 6, above, below, NULL };
     struct bootstrap_settings set = bootstrap_defaults();
     struct interval values[2], again[2];
     struct comparison against[2];
@@ -53,6 +53,12 @@ static void by_hand(void **state)
     assert_true(isnan(against[0].p) && isnan(against[0].difference.value));
     assert_int_equal(bootstrap_run(&sums, SIZE_MAX, &set, again, NULL, NULL), OK);
     assert_true(again[1].low == values[1].low && again[1].high == values[1].high);
+    /* What rests on four of them has no interval. */
+    const double weights[] = { 1, 1, 1, 1, 0, 0, 1, 1, 1, 1, 1, 1 };
+    sums.weights = weights;
+    assert_int_equal(bootstrap_run(&sums, 0, &set, values, against, NULL), OK);
+    assert_true(isnan(values[0].low) && !isnan(values[1].low));
+    assert_true(isnan(against[1].p) && against[1].difference.value == 1);
 }
 
 static void what_is_not_defined(void **state)
@@ -103,7 +109,7 @@ static void draw_clusters(
 static void intervals_of_means_cover(void **state)
 {
     (void)state;
-    static const size_t sizes[] = { 10, 20, 80 };
+    static const size_t sizes[] = { 8, 20, 80 };
     static double above[2 * N_MAX], below[2 * N_MAX];
     int n_sets = is_long() ? 1000 : 200;
     for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
@@ -112,7 +118,7 @@ static void intervals_of_means_cover(void **state)
             struct rng rng;
             struct interval values[2];
             struct comparison against[2];
-            struct bootstrap_settings set = { 1000, (uint64_t)i, 0.95 };
+            struct bootstrap_settings set = { 2000, (uint64_t)i, 0.95 };
             rng_init(&rng, (uint64_t)i, "test means", sizes[k]);
             draw_clusters(&rng, sizes[k], 0, above, below);
             const struct bootstrap_sums sums = { 2, sizes[k], above, below, NULL };
@@ -140,7 +146,7 @@ static void intervals_of_weighted_values_cover(void **state)
     for (int i = 0; i < n_sets; i++) {
         struct rng rng;
         struct interval value;
-        struct bootstrap_settings set = { 1000, (uint64_t)i, 0.95 };
+        struct bootstrap_settings set = { 2000, (uint64_t)i, 0.95 };
         rng_init(&rng, (uint64_t)i, "test weights", 0);
         for (size_t c = 0; c < 100; c++) {
             above[c] = below[c] = 0;
@@ -169,7 +175,7 @@ static void several_comparisons(void **state)
         struct rng rng;
         struct interval values[P];
         struct comparison against[P];
-        struct bootstrap_settings set = { 1000, (uint64_t)i, 0.95 };
+        struct bootstrap_settings set = { 2000, (uint64_t)i, 0.95 };
         rng_init(&rng, (uint64_t)i, "test several", 0);
         for (size_t j = 0; j < (size_t)P * C; j++) {
             above[j] = rng_normal(&rng);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include "m4a1/base/buffer.h"
 #include "m4a1/base/random.h"
+#include "m4a1/tmo/evaluation.h"
 #include "m4a1/tmo/off_policy.h"
 #include "tests/support/tmo_data.h"
 
@@ -521,7 +522,8 @@ static void weigh_all_views(void *arg, const struct episode *ep, double *p)
 }
 
 struct held {
-    int of[N_OFF_POLICY_FIGURES], gains;
+    int n[N_OFF_POLICY_FIGURES], of[N_OFF_POLICY_FIGURES],
+        gains; /* n: have an interval */
     double error[N_OFF_POLICY_FIGURES];
 };
 
@@ -554,6 +556,7 @@ static void one_data_set(uint64_t seed, int noise, struct held *held)
         assert_int_equal(bootstrap_run(&sums, 0, &boot, values, against, NULL), OK);
         // Whether in one turn or in all: the llm sees both views.
         double want = (worth(1, 3, 0, noise) + worth(1, 3, 1, noise)) / 2;
+        held->n[f] += !isnan(values[1].low);
         held->of[f] += values[1].low <= want && values[1].high >= want;
         held->error[f] += values[1].value - want;
         if (f == OFF_POLICY_TURN_ROBUST)
@@ -576,14 +579,86 @@ static void simulated_truth(void **state)
     }
     for (enum off_policy_figure f = 0; f < OFF_POLICY_DIRECT; f++)
         print_message("%s: %.1f %% of %d held the truth, mean error %.4f\n",
-            off_policy_names[f], 100.0 * held.of[f] / n, n, held.error[f] / n);
+            off_policy_names[f], 100.0 * held.of[f] / held.n[f], held.n[f],
+            held.error[f] / n);
     print_message("gains in noise: %.1f %%\n", 100.0 * noise.gains / n);
     for (enum off_policy_figure f = 0; f < OFF_POLICY_DIRECT; f++) {
-        double share = (double)held.of[f] / n;
+        double share = (double)held.of[f] / held.n[f];
+        assert_true(held.n[f] > n / 2);
         assert_true(share >= 0.93 - slack && share <= 0.97 + slack);
         assert_true(fabs(held.error[f] / n) < 0.05);
     }
     assert_true((double)noise.gains / n <= 0.07 + slack);
+}
+
+/* The action that the environment's estimator likes best. */
+static void weigh_greedy(void *arg, const struct episode *ep, double *p)
+{
+    static struct outcome outcomes[SPACE_MAX_ACTIONS];
+    size_t best = 0;
+    (void)arg;
+    episode_outcomes(ep, outcomes);
+    for (size_t a = 0; a < ep->env->n_actions; a++) {
+        p[a] = 0;
+        if (outcomes[a].reward > outcomes[best].reward)
+            best = a;
+    }
+    p[best] = 1;
+}
+
+/* Where scores are noise, what a policy learned from half of the sessions is worth nothing
+ * on the other half: the simulator says it gained, the recorded answers do not. */
+static void nothing_is_learned_from_noise(void **state)
+{
+    (void)state;
+    int n = is_long() ? 1000 : 100, called = 0, n_sets = 0;
+    double gain = 0, robust = 0;
+    for (int i = 0; i < n; i++) {
+        static struct off_policy_turn turns[2][80];
+        struct world w;
+        struct off_policy *op;
+        struct clusters sessions;
+        struct off_policy_settings set = off_policy_defaults();
+        struct environment_settings settings = environment_defaults();
+        size_t role = 0;
+        const struct chooser choosers[] = { { weigh_greedy, NULL },
+            { weigh_role, &role } };
+        struct evaluation returns[2];
+        double above[160] = { 0 }, below[160] = { 0 }, weights[160] = { 0 };
+        world_init(&w, simulate((uint64_t)i, 1), 0);
+        environment_free(w.env);
+        settings.beta_association = settings.beta_latency = settings.beta_usage = 0;
+        assert_int_equal(environment_new(w.rec, &settings, w.all, 40, &w.env, NULL), OK);
+        assert_int_equal(off_policy_new(w.env, w.all + 40, 40, &set, &op, NULL), OK);
+        assert_int_equal(clusters_build(w.rec, FOLDS_SESSION, &sessions, NULL), OK);
+        for (size_t k = 0; k < 2; k++) {
+            assert_int_equal(
+                evaluation_run(w.env, w.all + 40, 40, &choosers[k], 0, &returns[k], NULL),
+                OK);
+            assert_int_equal(off_policy_ask(op, &choosers[k], turns[k], NULL), OK);
+            off_policy_sums(turns[k], 80, OFF_POLICY_TURN_ROBUST, &sessions,
+                above + k * 80, below + k * 80, weights + k * 80);
+        }
+        const struct bootstrap_sums sums = { 2, 80, above, below, weights };
+        struct bootstrap_settings boot = { 1000, (uint64_t)i, 0.95 };
+        struct interval values[2];
+        struct comparison against[2];
+        assert_int_equal(bootstrap_run(&sums, 1, &boot, values, against, NULL), OK);
+        gain += (returns[0].reward - returns[1].reward) / n;
+        robust += against[0].difference.value / n;
+        n_sets += !isnan(against[0].p);
+        called += against[0].p <= 0.05;
+        clusters_release(&sessions);
+        off_policy_free(op);
+        world_release(&w);
+    }
+    print_message("gain inside the simulator %.3f, by recorded answers %.3f; called a "
+                  "difference in %.1f %% of %d\n",
+        gain, robust, 100.0 * called / n_sets, n_sets);
+    assert_true(gain > 0.2);
+    assert_true(fabs(robust) < 0.05);
+    assert_true(
+        (double)called / n_sets <= 0.07 + (is_long() ? 0 : 3 * sqrt(0.95 * 0.05 / n)));
 }
 
 int main(void)
@@ -598,6 +673,7 @@ int main(void)
         cmocka_unit_test(direct_values),
         cmocka_unit_test(refusals),
         cmocka_unit_test(simulated_truth),
+        cmocka_unit_test(nothing_is_learned_from_noise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

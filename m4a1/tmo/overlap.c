@@ -111,7 +111,7 @@ static enum status add_session(const struct recorded *rec, enum overlap_kind kin
 }
 
 static enum status count_kind(const struct recorded *rec, enum overlap_kind kind,
-    const char *side, struct overlap_count *out, struct error *err)
+    const unsigned char *side, struct overlap_count *out, struct error *err)
 {
     struct things list = { 0 };
     struct row_bytes rows = { 0 };
@@ -137,7 +137,7 @@ enum status overlap_count(const struct recorded *rec, const size_t *train, size_
     const size_t *test, size_t n_test, struct overlap *out, struct error *err)
 {
     *out = (struct overlap) { 0 };
-    char *side = calloc(rec->n_sessions + 1, 1); // 1 training, 2 test
+    unsigned char *side = calloc(rec->n_sessions + 1, 1); // 1 training, 2 test
     if (!side)
         return error_nomem(err, rec->n_sessions);
     for (size_t i = 0; i < n_train; i++)

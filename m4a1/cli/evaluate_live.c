@@ -148,25 +148,26 @@ static enum status load_play(
 
 /* The script is a file while the plan is made, beside the store of play. */
 static enum status plan_scripted(struct live_run *r, struct store *store,
-    const struct live_play *p, const char *script, struct plan_options *o,
+    const struct live_play *p, const struct plan_options *options,
     struct plan_counts *counts, struct error *err)
 {
     struct buffer text;
     struct plan_policy weighs;
+    struct plan_options o = *options;
     struct cli_policy *policy = NULL;
     buffer_init(&text, SCRIPT_MAX);
     enum status s = live_script(r->from, p->sessions, p->n, &text, err);
     if (!s)
-        s = file_write(script, buffer_str(&text), text.len, err);
+        s = file_write(o.script, buffer_str(&text), text.len, err);
     buffer_release(&text);
     if (s)
         return s;
     s = cli_policy_open(p->file, &policy, &weighs, err);
-    o->policy = &weighs;
+    o.policy = &weighs;
     if (!s)
-        s = plan_make(store, o, counts, err);
+        s = plan_make(store, &o, counts, err);
     cli_policy_free(policy);
-    unlink(script);
+    unlink(o.script);
     return s;
 }
 
@@ -188,7 +189,7 @@ static enum status plan_play(struct cli *cli, struct live_run *r, struct store *
     o.estimate = estimate;
     o.dry_run = estimate != NULL;
     o.progress = cli_progress(cli, "planning play", 0);
-    enum status s = plan_scripted(r, store, p, script, &o, counts, err);
+    enum status s = plan_scripted(r, store, p, &o, counts, err);
     progress_free(o.progress);
     free(script);
     return s;

@@ -84,6 +84,19 @@ static void add_worth(struct buffer *out, const struct environment_settings *set
         set->alpha, set->beta_association, set->beta_latency, set->beta_usage);
 }
 
+/* Whether an option that is listed already does the same as action a. */
+static int is_listed(const struct episode *ep, const size_t *options, size_t n, size_t a)
+{
+    const struct recorded *rec = ep->env->rec;
+    const struct space_action *actions = rec->space.actions;
+    for (size_t i = 0; i < n; i++)
+        if (actions[options[i]].llm == actions[a].llm &&
+            recorded_added(rec, options[i], ep->context) ==
+                recorded_added(rec, a, ep->context))
+            return 1;
+    return 0;
+}
+
 enum status agent_question(const struct episode *ep, const size_t *past,
     struct buffer *out, size_t *options, size_t *n, struct error *err)
 {
@@ -110,7 +123,7 @@ enum status agent_question(const struct episode *ep, const size_t *past,
     buffer_add_str(out, "\n<actions>\n");
     for (size_t a = 0; a < n_actions; a++) {
         uint32_t added = recorded_added(rec, a, ep->context);
-        if (!allowed[a])
+        if (!allowed[a] || is_listed(ep, options, *n, a))
             continue;
         options[(*n)++] = a;
         buffer_printf(out, "%zu. %s (%s), %s", *n, llm_name(rec, a),

@@ -18,7 +18,8 @@
 
 /* Ask what the agent is to do in the turn that ep is in; past[ep->turn] are the actions
  * that it took so far.  options[A] gets the actions in the order of their numbers, from 1,
- * *n how many are listed: those that are allowed. */
+ * *n how many are listed: those that are allowed, and of those that would do the same here
+ * (their views are in the dialogue already) the first. */
 MUST_CHECK enum status agent_question(const struct episode *ep, const size_t *past,
     struct buffer *out, size_t *options, size_t *n, struct error *err);
 

@@ -30,7 +30,7 @@ struct fixture {
 
 static char *view_names[] = { "first", "side", "top" };
 static char *task_names[] = { "Query", "Recommendation" };
-static struct dataset_llm llms[] = { { "small", 0 }, { "big", 1 } };
+static struct dataset_llm llms[] = { { "small", 0, NULL }, { "big", 1, NULL } };
 
 static struct interaction answer(int llm, uint32_t views, double score)
 {

@@ -99,7 +99,7 @@ static void see_budgets(struct sums *s, const struct episode *ep, double earned)
         over |= excess > 0;
         charge += env->settings.lambda * excess / environment_scale(env, i);
         if (excess > 0 && !one->horizon &&
-            env->cheapest[one->kind] * (double)ep->n_turns > one->budget)
+            env->cheapest[0][one->kind] * (double)ep->n_turns > one->budget)
             s->n_hopeless[i]++;
     }
     s->n_sessions++;

@@ -66,13 +66,15 @@ static void range_of(
 static int costs_rise(const struct environment *env)
 {
     const struct space *space = &env->rec->space;
-    for (size_t llm = 0; llm < space->n_llms; llm++)
-        for (size_t n = 1; n <= space_count(space->accepts[llm]); n++) {
-            size_t at = costs_cell(&env->costs, llm, n);
-            if (env->costs.latency_reserve_s[at] < env->costs.latency_reserve_s[at - 1] ||
-                env->costs.usage_reserve_usd[at] < env->costs.usage_reserve_usd[at - 1])
-                return 0;
-        }
+    const double *const tables[] = { env->costs.latency_s, env->costs.usage_usd,
+        env->costs.latency_reserve_s, env->costs.usage_reserve_usd };
+    for (size_t i = 0; i < 4; i++)
+        for (size_t llm = 0; llm < space->n_llms; llm++)
+            for (size_t n = 1; n <= space_count(space->accepts[llm]); n++) {
+                size_t at = costs_cell(&env->costs, llm, n);
+                if (tables[i][at] < tables[i][at - 1])
+                    return 0;
+            }
     return 1;
 }
 
@@ -120,15 +122,18 @@ static enum status list_completing(struct environment *env, struct error *err)
 static void find_steady(struct environment *env)
 {
     const struct space *space = &env->rec->space;
-    env->steady = (struct turn_cost) { { INFINITY, INFINITY, 0 } };
+    const struct costs *costs = &env->costs;
+    struct turn_cost *plain = &env->steady[0], *reserve = &env->steady[1];
+    *plain = *reserve = (struct turn_cost) { { INFINITY, INFINITY, 0 } };
     for (size_t a = 0; a < env->n_actions; a++) {
-        size_t llm = space->actions[a].llm, cell = costs_cell(&env->costs, llm, 0);
-        double latency_s = env->costs.latency_reserve_s[cell];
+        size_t llm = space->actions[a].llm, cell = costs_cell(costs, llm, 0);
         if (!is_offered(env, a) || space->cloud[llm] || space->accepts[llm] ||
-            latency_s >= env->steady.of[CONSTRAINT_LATENCY])
+            costs->latency_reserve_s[cell] >= reserve->of[CONSTRAINT_LATENCY])
             continue;
-        env->steady.of[CONSTRAINT_LATENCY] = latency_s;
-        env->steady.of[CONSTRAINT_USAGE] = env->costs.usage_reserve_usd[cell];
+        *plain =
+            (struct turn_cost) { { costs->latency_s[cell], costs->usage_usd[cell], 0 } };
+        *reserve = (struct turn_cost) { { costs->latency_reserve_s[cell],
+            costs->usage_reserve_usd[cell], 0 } };
     }
 }
 
@@ -143,12 +148,16 @@ static enum status price(struct environment *env, struct error *err)
     if (s)
         return s;
     env->costs = costs;
-    range_of(env, env->costs.latency_reserve_s, &env->cheapest[CONSTRAINT_LATENCY],
-        &env->dearest[CONSTRAINT_LATENCY]);
-    range_of(env, env->costs.usage_reserve_usd, &env->cheapest[CONSTRAINT_USAGE],
-        &env->dearest[CONSTRAINT_USAGE]);
-    for (size_t v = 0; v < rec->space.n_views; v++)
-        env->dearest[CONSTRAINT_PRIVACY] += rec->data->privacy[v];
+    const double *const seconds[] = { costs.latency_s, costs.latency_reserve_s };
+    const double *const usd[] = { costs.usage_usd, costs.usage_reserve_usd };
+    for (size_t i = 0; i < 2; i++) {
+        range_of(env, seconds[i], &env->cheapest[i][CONSTRAINT_LATENCY],
+            &env->dearest[i][CONSTRAINT_LATENCY]);
+        range_of(env, usd[i], &env->cheapest[i][CONSTRAINT_USAGE],
+            &env->dearest[i][CONSTRAINT_USAGE]);
+        for (size_t v = 0; v < rec->space.n_views; v++)
+            env->dearest[i][CONSTRAINT_PRIVACY] += rec->data->privacy[v];
+    }
     find_steady(env);
     return list_completing(env, err);
 }
@@ -156,7 +165,7 @@ static enum status price(struct environment *env, struct error *err)
 double environment_scale(const struct environment *env, size_t i)
 {
     const struct constraint *one = &env->settings.constraints[i];
-    double scale = one->budget > 0 ? one->budget : env->dearest[one->kind];
+    double scale = one->budget > 0 ? one->budget : env->dearest[0][one->kind];
     return scale > 0 ? scale : 1;
 }
 

@@ -67,11 +67,13 @@ struct environment {
     struct environment_settings settings;
     struct costs costs; /* by llm of the space and number of shown views; owned */
     size_t n_actions, n_features; /* A, F */
-    /* The least and the most that one turn can use, by what the shield sets aside. */
-    double cheapest[N_CONSTRAINT_KINDS], dearest[N_CONSTRAINT_KINDS];
+    /* The least and the most that one turn can use: by its costs, and by what the shield
+     * sets aside for it. */
+    double cheapest[2][N_CONSTRAINT_KINDS], dearest[2][N_CONSTRAINT_KINDS];
     /* Actions that a session can be completed with at the least cost (shield.h); in_order:
      * the order they are taken in changes no sum; owned. */
-    struct turn_cost steady; /* of the quickest local llm without views; INFINITY: none */
+    struct turn_cost
+        steady[2]; /* of a local llm without views, likewise; INFINITY: none */
     size_t *completing, n_completing;
     int completing_in_order;
     size_t *train; /* [n_train] indices of the sessions that training walks; owned */

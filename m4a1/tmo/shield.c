@@ -14,7 +14,8 @@ struct search {
     uint32_t context;
     uint32_t sent[SPACE_MAX_LLMS];
     unsigned char in_reach[CONSTRAINTS_MAX]; /* 0 = exceeded before the search began */
-    size_t nodes;                            /* that may still be visited */
+    int reserves; /* 1 = turns take their reserves, 0 = their costs */
+    size_t nodes; /* that may still be visited */
 };
 
 /* What one turn overwrites. */
@@ -36,6 +37,7 @@ static void begin(struct search *s, const struct episode *ep)
     for (size_t i = 0; i < set->n_constraints; i++)
         s->in_reach[i] = ledger_excess(&ep->ledger, i) == 0;
     s->nodes = SHIELD_MAX_NODES;
+    s->reserves = 0;
 }
 
 /* ---- one turn ---- */
@@ -46,8 +48,12 @@ static struct turn_cost cost_of(const struct search *s, size_t action, uint32_t 
     const struct recorded *rec = env->rec;
     size_t llm = rec->space.actions[action].llm;
     size_t at = costs_cell(&env->costs, llm, space_count(shown));
-    struct turn_cost cost = { { env->costs.latency_reserve_s[at],
-        env->costs.usage_reserve_usd[at], 0 } };
+    const struct costs *costs = &env->costs;
+    struct turn_cost cost = { { costs->latency_s[at], costs->usage_usd[at], 0 } };
+    if (s->reserves) {
+        cost.of[CONSTRAINT_LATENCY] = costs->latency_reserve_s[at];
+        cost.of[CONSTRAINT_USAGE] = costs->usage_reserve_usd[at];
+    }
     if (rec->space.cloud[llm]) {
         uint32_t anew = shown & ~s->sent[rec->providers[llm]];
         for (size_t v = 0; anew >> v; v++)
@@ -107,7 +113,7 @@ static int may_last(const struct search *s, size_t n)
     const struct environment_settings *set = &s->env->settings;
     for (size_t i = 0; i < set->n_constraints; i++) {
         const struct constraint *one = &set->constraints[i];
-        double least = (double)n * s->env->cheapest[one->kind];
+        double least = (double)n * s->env->cheapest[s->reserves][one->kind];
         double slack = 1e-9 * environment_scale(s->env, i);
         if (!one->horizon && s->in_reach[i] &&
             s->ledger.total[one->kind] + least > s->ledger.budget[i] + slack)
@@ -174,7 +180,8 @@ static int plainly(const struct search *s, size_t action, size_t n)
     const struct environment_settings *set = &env->settings;
     uint32_t shown = recorded_shown(env->rec, action, s->context);
     struct turn_cost cost = cost_of(s, action, shown);
-    int fits = env->steady.of[CONSTRAINT_LATENCY] < INFINITY;
+    const struct turn_cost *steady = &env->steady[s->reserves];
+    int fits = steady->of[CONSTRAINT_LATENCY] < INFINITY;
     for (size_t i = 0; i < set->n_constraints; i++) {
         enum constraint_kind kind = set->constraints[i].kind;
         double slack = 1e-9 * environment_scale(env, i), budget = s->ledger.budget[i];
@@ -183,10 +190,10 @@ static int plainly(const struct search *s, size_t action, size_t n)
             continue;
         if (set->constraints[i].horizon)
             fits = 0;
-        else if (used + (double)n * env->cheapest[kind] > budget + slack)
+        else if (used + (double)n * env->cheapest[s->reserves][kind] > budget + slack)
             return -1;
         else
-            fits &= used + (double)n * env->steady.of[kind] < budget - slack;
+            fits &= used + (double)n * steady->of[kind] < budget - slack;
     }
     return fits;
 }
@@ -221,7 +228,7 @@ static int is_slack(const struct search *s, size_t n)
     const struct environment_settings *set = &s->env->settings;
     for (size_t i = 0; i < set->n_constraints; i++) {
         const struct constraint *one = &set->constraints[i];
-        double most = (double)n * s->env->dearest[one->kind];
+        double most = (double)n * s->env->dearest[s->reserves][one->kind];
         if (!s->in_reach[i] || s->ledger.total[one->kind] + most > s->ledger.budget[i])
             return 0;
     }
@@ -262,6 +269,16 @@ static void keep_least(struct search *s, unsigned char *allowed, int any)
     }
 }
 
+/* Mark the actions that leave enough for n further turns; 0 = there is none. */
+static int mark(struct search *s, size_t n, unsigned char *allowed)
+{
+    const unsigned char *offered = s->env->offered;
+    int any = 0;
+    for (size_t a = 0; a < s->env->n_actions; a++)
+        any |= allowed[a] = (!offered || offered[a]) && leaves_enough(s, a, n);
+    return any;
+}
+
 void shield_allowed(const struct episode *ep, unsigned char *allowed)
 {
     const struct environment *env = ep->env;
@@ -275,12 +292,18 @@ void shield_allowed(const struct episode *ep, unsigned char *allowed)
         memcpy(allowed, env->offered, env->n_actions);
     else
         memset(allowed, 1, env->n_actions);
+    s.reserves = !env->costs.is_exact;
     if (is_slack(&s, n + 1))
         return;
-    for (size_t reserve = n + 1; reserve-- > 0 && !any;)
-        for (size_t a = 0; a < env->n_actions; a++)
-            any |= allowed[a] =
-                (!env->offered || env->offered[a]) && leaves_enough(&s, a, reserve);
+    for (size_t left = n + 1; left-- > 0 && !any;) {
+        s.reserves = !env->costs.is_exact;
+        any = mark(&s, left, allowed);
+        if (!any && s.reserves) {
+            s.reserves = 0;
+            any = mark(&s, left, allowed);
+        }
+    }
+    s.reserves = 0;
     for (size_t i = 0; i < set->n_constraints; i++)
         out_of_reach |= !s.in_reach[i];
     if (!any || out_of_reach)

@@ -9,8 +9,9 @@
  * actions that keep them the ones that add least to it are allowed.
  *
  * Exact for fixed costs (the search gives up behind SHIELD_MAX_NODES steps, and takes the
- * action for one that leaves too little).  With measured costs it sets aside a quantile of
- * each (environment.h), so a session exceeds with some probability. */
+ * action for one that leaves too little).  Where costs are measured it sets aside a quantile
+ * of each, or the mean where no action leaves that much; so a session can exceed, with a
+ * probability that shield_risk() tells. */
 #ifndef M4A1_TMO_SHIELD_H
 #define M4A1_TMO_SHIELD_H
 

@@ -59,6 +59,19 @@ static const struct choice by_session[] = {
     CHOICE(clip, 3, 1, 0.995, 0.98),
 };
 
+static double weight_of(const struct metric_weights *weights, const struct choice *choice)
+{
+    double value;
+    memcpy(&value, (const char *)weights + choice->offset, sizeof value);
+    return value;
+}
+
+static void set_weight(
+    struct metric_weights *weights, const struct choice *choice, double value)
+{
+    memcpy((char *)weights + choice->offset, &value, sizeof value);
+}
+
 /* The squared errors of held-out scores, not winsorised. */
 static enum status measure(struct learning *l, const struct metric_weights *weights,
     double *errors, struct error *err)
@@ -88,15 +101,14 @@ static enum status try_values(
     struct learning *l, const struct choice *choice, struct error *err)
 {
     size_t n = l->samples->n;
-    double begun = *(const double *)((const char *)&l->best + choice->offset);
+    double begun = weight_of(&l->best, choice);
     double best = begun, most = 0;
     struct metric_weights weights = l->best;
-    double *value = (double *)((char *)&weights + choice->offset);
     for (size_t i = 0; i < choice->n; i++) {
         struct clustered_mean saved;
-        *value = choice->values[i];
-        if (*value == begun)
+        if (choice->values[i] == begun)
             continue;
+        set_weight(&weights, choice, choice->values[i]);
         enum status s = measure(l, &weights, l->tried, err);
         for (size_t j = 0; !s && j < n; j++)
             l->saved[j] = l->errors[j] - l->tried[j];
@@ -107,13 +119,12 @@ static enum status try_values(
             return s;
         if (saved.mean > BEYOND_CHANCE * saved.se && saved.mean > most) {
             most = saved.mean;
-            best = *value;
+            best = choice->values[i];
         }
     }
     if (best == begun)
         return OK;
-    *value = best;
-    l->best = weights;
+    set_weight(&l->best, choice, best);
     return measure(l, &l->best, l->errors, err);
 }
 

@@ -351,6 +351,31 @@ static enum status load_session(
     return load_associations(l, session, err);
 }
 
+/* llms of one endpoint are of one provider; without one, each is its own. */
+static enum status load_providers(struct loader *l, struct error *err)
+{
+    struct query *q;
+    enum status s = query_open(l->store, "SELECT name, role, endpoint FROM llm", &q, err);
+    if (s)
+        return s;
+    while (!(s = query_next(q, err)) && query_has_row(q)) {
+        int cloud = !text_equal(query_text(q, 1), "local");
+        const char *endpoint = query_text(q, 2);
+        for (size_t i = 0; endpoint && i < l->data->n_llms && !s; i++) {
+            struct dataset_llm *llm = &l->data->llms[i];
+            if (llm->cloud != cloud || !text_equal(llm->name, query_text(q, 0)))
+                continue;
+            free(llm->provider);
+            llm->provider = text_copy(endpoint);
+            s = llm->provider ? OK : error_nomem(err, strlen(endpoint));
+        }
+        if (s)
+            break;
+    }
+    query_close(q);
+    return s;
+}
+
 static enum status load_sessions(struct loader *l, struct error *err)
 {
     struct query *q = NULL;
@@ -387,7 +412,8 @@ enum status dataset_of_snapshot(
         return error_nomem(err, sizeof *l.data);
     }
     if (!(s = load_views(&l, err)) && !(s = load_models(&l, association, err)) &&
-        !(s = load_sessions(&l, err)) && !(s = dataset_tidy(l.data, err)))
+        !(s = load_sessions(&l, err)) && !(s = dataset_tidy(l.data, err)) &&
+        !(s = load_providers(&l, err)))
         s = dataset_seal(l.data, err);
     for (size_t i = 0; i < l.n_models; i++)
         free(l.models[i]);

@@ -113,6 +113,9 @@ static void test_rows(void **state)
     assert_string_equal(data->views[2], "front");
     assert_int_equal(data->privacy[2], 2);
     assert_true(data->simulated);
+    for (size_t i = 0; i < data->n_llms; i++)
+        if (strcmp(data->llms[i].name, "gpt") == 0)
+            assert_string_equal(data->llms[i].provider, "test");
     const struct session *one = &data->sessions[0], *two = &data->sessions[1];
     assert_int_equal(one->id, 1);
     assert_int_equal(strlen(one->identity), 64);

@@ -133,7 +133,9 @@ static enum status run_init(struct run *run, const struct environment *env,
     rng_init(&init, seed, "a2c/init", 0);
     rng_init(&run->actions, seed, "a2c/actions", 0);
     stream_init(&run->stream, env, seed);
-    return network_draw(net, &init, err);
+    if (set->recombine)
+        s = stream_recombine(&run->stream, err);
+    return s ? s : network_draw(net, &init, err);
 }
 
 static void run_release(struct run *run)

@@ -227,7 +227,7 @@ static enum status run_init(struct run *run, const struct environment *env,
         !run->features || !run->allowed)
         return error_nomem(err, 2 * net->n_params * sizeof *run->gradient);
     replay_init(&run->replay, net->n_features, net->n_actions, (size_t)set->buffer_size,
-        env->settings.handling == HANDLING_SHIELD);
+        stream_is_masked(env));
     enum status s = dqn_batch_init(&run->batch, net, (size_t)set->batch_size, err);
     if (!s)
         s = adam_init(
@@ -241,7 +241,10 @@ static enum status run_init(struct run *run, const struct environment *env,
     rng_init(&run->actions, seed, "dqn/actions", 0);
     rng_init(&run->batches, seed, "dqn/batches", 0);
     stream_init(&run->stream, env, seed);
-    s = network_draw(net, &init, err);
+    if (set->recombine)
+        s = stream_recombine(&run->stream, err);
+    if (!s)
+        s = network_draw(net, &init, err);
     if (!s)
         memcpy(run->target_params, net->params, net->n_params * sizeof *net->params);
     run->version = 1;

@@ -26,6 +26,8 @@ struct learner_settings learner_published(enum learner_kind kind)
         .rmsprop_epsilon = 1e-5,
         .batch_size = 64,
         .adam_epsilon = 1e-5,
+        .learning_rate_last = 1,
+        .entropy_last = 1,
         .n_epochs = 10,
         .clip_range = 0.2,
         .normalise_advantages = 1,
@@ -52,6 +54,24 @@ struct learner_settings learner_published(enum learner_kind kind)
     return set;
 }
 
+struct learner_settings learner_defaults(enum learner_kind kind)
+{
+    struct learner_settings set = learner_published(kind);
+    set.recombine = 1;
+    if (kind == LEARNER_PPO) {
+        set.steps = 1000000;
+        set.learning_rate = 3e-3;
+        set.learning_rate_last = 0;
+        set.entropy_weight = 0.05;
+        set.entropy_last = 0;
+        set.gamma = 0.95;
+        set.n_rollout = 8192;
+        set.batch_size = 512;
+        set.n_epochs = 4;
+    }
+    return set;
+}
+
 /* ---- names and ranges ---- */
 
 #define A2C LEARNER_BIT(LEARNER_A2C)
@@ -74,6 +94,9 @@ const struct learner_field learner_fields[] = {
     REAL(gamma, 0, 1, A2C | PPO | DQN, "discount of the next step"),
     REAL(max_gradient_norm, 1e-6, 1e6, A2C | PPO | DQN,
         "longer gradients are shortened to this Euclidean norm"),
+    WHOLE(recombine, 0, 1, A2C | PPO | DQN,
+        "1 = sessions are put together from turns of training sessions (transitions of "
+        "the model only), 0 = as they are"),
     WHOLE(n_rollout, 1, 65536, A2C | PPO, "steps between two updates"),
     REAL(gae_lambda, 0, 1, A2C | PPO, "lambda of generalised advantage estimation"),
     REAL(value_weight, 0, 1e3, A2C | PPO, "weight of the value's squared error"),
@@ -82,6 +105,9 @@ const struct learner_field learner_fields[] = {
     REAL(rmsprop_epsilon, 1e-12, 1, A2C, "added behind the root"),
     WHOLE(batch_size, 1, 65536, PPO | DQN, "steps of one gradient"),
     REAL(adam_epsilon, 1e-12, 1, PPO | DQN, "added behind the root"),
+    REAL(learning_rate_last, 0, 1, PPO,
+        "share of learning_rate that is left at the last step; it falls evenly"),
+    REAL(entropy_last, 0, 1, PPO, "the same of entropy_weight"),
     WHOLE(n_epochs, 1, 1000, PPO, "passes over a rollout"),
     REAL(clip_range, 1e-6, 10, PPO, "how far a probability ratio counts from 1"),
     WHOLE(normalise_advantages, 0, 1, PPO,

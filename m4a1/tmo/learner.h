@@ -21,13 +21,16 @@ struct learner_settings {
     enum learner_kind kind;
     int64_t steps; /* environment steps, rounded up to whole rollouts */
     double learning_rate, gamma, max_gradient_norm;
+    int64_t recombine; /* 0 or 1: recombined training sessions (stream_recombine()) */
 
     int64_t n_rollout; /* a2c, ppo: steps between two updates */
     double gae_lambda, value_weight, entropy_weight;
     double rmsprop_alpha, rmsprop_epsilon; /* a2c */
 
-    int64_t batch_size;           /* ppo, dqn */
-    double adam_epsilon;          /* ppo, dqn */
+    int64_t batch_size;  /* ppo, dqn */
+    double adam_epsilon; /* ppo, dqn */
+    /* ppo: what of learning rate and entropy weight is left at the end */
+    double learning_rate_last, entropy_last;
     int64_t n_epochs;             /* ppo: passes over a rollout */
     double clip_range;            /* ppo */
     int64_t normalise_advantages; /* ppo: 0 or 1 */
@@ -42,6 +45,9 @@ struct learner_settings {
 
 /* The defaults of Stable-Baselines3 2.7 with 30,000 steps (tmo.md). */
 struct learner_settings learner_published(enum learner_kind kind);
+/* Those for training in the model, where a learner has more to find; docs/tmo-learners.md
+ * tells how they were chosen. */
+struct learner_settings learner_defaults(enum learner_kind kind);
 
 enum learner_type { LEARNER_INTEGER, LEARNER_REAL };
 

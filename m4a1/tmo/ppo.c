@@ -118,6 +118,7 @@ void ppo_gradient(const struct network *net, const struct learner_settings *sett
 /* All that a run needs beside the network; released together.  N steps of a rollout. */
 struct run {
     const struct learner_settings *set;
+    struct learner_settings now; /* the same, with what has fallen so far */
     struct network *net;
     struct adam optimiser;
     struct ppo_batch batch;
@@ -203,6 +204,15 @@ static void gather(struct run *run, const size_t *order, size_t n)
     }
 }
 
+/* Let the learning rate and the entropy weight fall: `done` is the share of the steps that
+ * lie behind. */
+static void anneal(struct run *run, double done)
+{
+    const struct learner_settings *set = run->set;
+    run->optimiser.rate = set->learning_rate * (1 - done * (1 - set->learning_rate_last));
+    run->now.entropy_weight = set->entropy_weight * (1 - done * (1 - set->entropy_last));
+}
+
 /* All passes over the rollout; the last batch of each may be smaller. */
 static void learn(struct run *run)
 {
@@ -218,7 +228,7 @@ static void learn(struct run *run)
         rng_shuffle(&run->batches, run->order, n);
         for (size_t first = 0; first < n; first += size) {
             gather(run, run->order + first, n - first < size ? n - first : size);
-            ppo_gradient(net, set, &run->batch, run->gradient, &loss);
+            ppo_gradient(net, &run->now, &run->batch, run->gradient, &loss);
             float scale = gradient_scale(
                 run->gradient, net->n_params, set->max_gradient_norm, NULL);
             adam_step(&run->optimiser, run->gradient, scale, net->params);
@@ -232,8 +242,9 @@ static enum status run_init(struct run *run, const struct environment *env,
 {
     size_t n = (size_t)set->n_rollout, size = (size_t)set->batch_size;
     run->set = set;
+    run->now = *set;
     run->net = net;
-    run->masked = env->settings.handling == HANDLING_SHIELD;
+    run->masked = stream_is_masked(env);
     run->x = floats_new((n + 1) * net->n_features);
     run->gradient = floats_new(net->n_params);
     run->features = calloc(net->n_features, sizeof *run->features);
@@ -261,7 +272,9 @@ static enum status run_init(struct run *run, const struct environment *env,
     rng_init(&run->actions, seed, "ppo/actions", 0);
     rng_init(&run->batches, seed, "ppo/batches", 0);
     stream_init(&run->stream, env, seed);
-    return network_draw(net, &init, err);
+    if (set->recombine)
+        s = stream_recombine(&run->stream, err);
+    return s ? s : network_draw(net, &init, err);
 }
 
 static void run_release(struct run *run)
@@ -292,6 +305,7 @@ enum status ppo_train(const struct environment *env,
     while (!s && progress.n_done < progress.n_all) {
         roll_out(&run);
         ask_values(&run);
+        anneal(&run, (double)progress.n_done / (double)progress.n_all);
         learn(&run);
         s = learner_advance(&progress, settings->n_rollout, err);
     }

@@ -35,8 +35,12 @@ static int is_published(const struct environment *env)
 static void next_session(struct stream *s)
 {
     const struct environment *env = s->env;
-    size_t session = env->train[rng_below(&s->sessions, env->n_train)];
     int is_model = env->settings.transitions == TRANSITIONS_MODEL;
+    size_t session = 0;
+    if (s->recombined)
+        env = recombined_draw(s->recombined, &s->sessions);
+    else
+        session = env->train[rng_below(&s->sessions, env->n_train)];
     episode_start(&s->episode, env, is_model ? RULES_MODEL : RULES_RECORDED, session);
     s->episode.cache = is_model ? &s->cache : NULL;
     if (is_published(env)) {
@@ -56,8 +60,24 @@ void stream_init(struct stream *s, const struct environment *env, uint64_t seed)
     next_session(s);
 }
 
+enum status stream_recombine(struct stream *s, struct error *err)
+{
+    if (s->env->settings.transitions != TRANSITIONS_MODEL)
+        return OK;
+    enum status status = recombined_new(s->env, &s->recombined, err);
+    if (!status)
+        next_session(s);
+    return status;
+}
+
+int stream_is_masked(const struct environment *env)
+{
+    return env->settings.handling == HANDLING_SHIELD || env->offered;
+}
+
 void stream_release(struct stream *s)
 {
+    recombined_free(s->recombined);
     response_cache_release(&s->cache);
 }
 

@@ -1,7 +1,7 @@
 /* stream.h - training steps without end: all that a learner sees of the world.
  *
  * Sessions are drawn uniformly from the training sessions; one that ends is followed by
- * the next at once.  What constraints do to the reward happens here:
+ * the next at once; or they are recombined from turns of these (recombined.h).  What constraints do to the reward happens here:
  *   published   each session's budgets are drawn (normal around the middle of tau times
  *               the cheapest and the dearest action, sigma a sixth of the range, clipped);
  *               once one is used up the reward is 0.  Only with resource_aware.
@@ -19,12 +19,14 @@
 #include <stdint.h>
 #include "m4a1/base/random.h"
 #include "m4a1/tmo/environment.h"
+#include "m4a1/tmo/recombined.h"
 
 struct stream {
     const struct environment *env;
     struct episode episode;
     struct rng sessions, budgets;
     struct response_cache cache;
+    struct recombined *recombined; /* NULL = sessions are walked as they are; owned */
     double multipliers[CONSTRAINTS_MAX];
     int64_t n_steps, n_sessions;           /* sessions: those that ended */
     int64_t n_violations[CONSTRAINTS_MAX]; /* sessions with an excess */
@@ -34,6 +36,11 @@ struct stream {
 /* Begin; (env, seed) fixes all draws.  env outlives the stream, which stays where it is. */
 void stream_init(struct stream *s, const struct environment *env, uint64_t seed);
 void stream_release(struct stream *s);
+/* Draw recombined sessions from here on, beginning a new one.  Nothing changes where
+ * transitions are the recorded ones, since such sessions were never recorded. */
+MUST_CHECK enum status stream_recombine(struct stream *s, struct error *err);
+/* True where some action may not be allowed in some turn of this environment. */
+int stream_is_masked(const struct environment *env);
 
 /* What constraints take from the reward of a turn: mark before acting, charge behind it.
  * multipliers: of HANDLING_LAGRANGIAN, [n_constraints]. */

@@ -1,6 +1,7 @@
 /* learner_case.c - see learner_case.h. */
 #include "tests/support/learner_case.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,6 +108,25 @@ double learner_case_reward(const struct learner_case *c, const struct network *n
         sum += of_session / (double)ep.n_turns;
     }
     return sum / (double)c->n_test;
+}
+
+double learner_case_mean(enum learner_kind kind, int resource_aware)
+{
+    enum { RUNS = 5 };
+    const struct learner_settings set = learner_published(kind);
+    double sum = 0;
+    for (int seed = 0; seed < 3; seed++) {
+        struct learner_case c;
+        if (!learner_case_public(&c, seed, resource_aware))
+            return NAN;
+        for (uint64_t run = 0; run < RUNS; run++) {
+            struct network net = learner_case_train(&c, &set, run);
+            sum += learner_case_reward(&c, &net);
+            network_release(&net);
+        }
+        learner_case_release(&c);
+    }
+    return sum / (3 * RUNS);
 }
 
 double learner_case_share(const struct learner_case *c, const struct network *net)

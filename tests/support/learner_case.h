@@ -36,6 +36,10 @@ struct network learner_case_train(
  * reward of the authors' tables. */
 double learner_case_reward(const struct learner_case *c, const struct network *net);
 
+/* The mean reward on test sessions of five runs on each of the goldens' three splits, with
+ * published settings; NAN where the shared files are absent. */
+double learner_case_mean(enum learner_kind kind, int resource_aware);
+
 /* The reward of the greedy actions in recorded observations, as a share of the best. */
 double learner_case_share(const struct learner_case *c, const struct network *net);
 

@@ -166,6 +166,7 @@ static enum status plan_scripted(struct live_run *r, struct store *store,
     o.policy = &weighs;
     if (!s)
         s = plan_make(store, &o, counts, err);
+    o.policy = NULL;
     cli_policy_free(policy);
     unlink(o.script);
     return s;

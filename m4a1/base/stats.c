@@ -116,7 +116,7 @@ static size_t rank_of(const double *p, size_t n, size_t i)
 {
     size_t rank = 0;
     for (size_t j = 0; j < n; j++)
-        rank += p[j] < p[i] || (p[j] == p[i] && j < i);
+        rank += p[j] < p[i] || (j < i && p[j] == p[i]);
     return rank;
 }
 

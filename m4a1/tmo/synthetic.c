@@ -74,7 +74,8 @@ static enum status draw_turn(struct maker *m, struct turn *turn, uint32_t *conte
     it->refused = 0;
     it->probability = NAN;
     turn->association = calloc(n_views, sizeof *turn->association);
-    snprintf(name, sizeof name, "task_%03zu", rng_below(&m->rng, m->shape->n_tasks));
+    snprintf(
+        name, sizeof name, "task_%03zu", (size_t)rng_below(&m->rng, m->shape->n_tasks));
     turn->prompt = text_copy(name);
     turn->task = dataset_task(m->data, name);
     if (!turn->association || !turn->prompt || turn->task < 0)

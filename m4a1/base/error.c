@@ -33,11 +33,6 @@ enum status error_prefix(struct error *err, const char *fmt, ...)
     return err->code;
 }
 
-enum status error_nomem(struct error *err, unsigned long long n_bytes)
-{
-    return error_set(err, E_NOMEM, "out of memory: %llu bytes could not be had", n_bytes);
-}
-
 enum status error_errno(struct error *err, const char *fmt, ...)
 {
     int number = errno;

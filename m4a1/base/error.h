@@ -44,8 +44,13 @@ enum status error_set(struct error *err, enum status code, const char *fmt, ...)
  * "ingest kitchen/: " + "cannot read side.jpg: ...".  Returns err's code. */
 enum status error_prefix(struct error *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/* E_NOMEM with the size that could not be had. */
-enum status error_nomem(struct error *err, unsigned long long n_bytes);
+/* E_NOMEM with the size that could not be had.  Inline, so that compilers and analyzers see
+ * that it never returns OK. */
+static inline enum status error_nomem(struct error *err, unsigned long long n_bytes)
+{
+    (void)error_set(err, E_NOMEM, "out of memory: %llu bytes could not be had", n_bytes);
+    return E_NOMEM;
+}
 
 /* E_IO (E_NOT_FOUND for ENOENT) with the text of errno and what failed. */
 enum status error_errno(struct error *err, const char *fmt, ...) PRINTF_LIKE(2, 3);

@@ -97,6 +97,7 @@ static void values_of_the_reference(void **state)
     if (!public_world(&w, 1)) {
         print_message("no shared public data\n");
         skip();
+        return;
     }
     struct off_policy_value behaviour, local, cloud;
     size_t role = 0;
@@ -160,6 +161,7 @@ static void better_by_prompt_cross_fitted(void **state)
     if (!public_world(&w, 1)) {
         print_message("no shared public data\n");
         skip();
+        return;
     }
     double sums[2] = { 0 }, mean[2] = { 0 };
     for (uint64_t repeat = 0; repeat < 4; repeat++) {
@@ -210,6 +212,7 @@ static void turns_without_views(void **state)
     if (!public_world(&w, 1)) {
         print_message("no shared public data\n");
         skip();
+        return;
     }
     struct off_policy_settings set = off_policy_defaults();
     struct off_policy *op;
@@ -245,6 +248,7 @@ static void errors_of_the_reference(void **state)
     if (!public_world(&w, 1)) {
         print_message("no shared public data\n");
         skip();
+        return;
     }
     struct off_policy_settings set = off_policy_defaults();
     struct off_policy *op;

@@ -173,6 +173,12 @@ static enum status draw_one(const struct json *results, const struct json *spec,
     if (fx == N_EX_FIGURES || fy == N_EX_FIGURES)
         return error_set(err, E_DATA, "plot \"%s\": there is no figure \"%s\"",
             json_text(json_get(spec, "name"), ""), fx == N_EX_FIGURES ? x : y);
+    // It becomes a file's name, inside the folder and nowhere else.
+    const char *name = json_text(json_get(spec, "name"), "plot");
+    if (!*name || name[0] == '.' || strchr(name, '/'))
+        return error_set(err, E_DATA,
+            "plot \"%s\": a name is a file's, without / and not beginning with a dot",
+            name);
     struct chart c = { .results = results,
         .spec = spec,
         .x = &experiment_figures[fx],

@@ -91,6 +91,7 @@ bad "an unknown config member" '.config.tua = 3' 'tua'
 bad "a baseline that is not there" '.rows[1].baseline = "lokal"' 'lokal'
 bad "a claim of a row that is not there" '.claims[0].of = "PPO"' 'A2C is not beyond the bound'
 bad "no rows" '.rows = []' '"rows" lists'
+bad "a plot outside of the folder" '.plots[0].name = "../out"' 'without /'
 bad "data out of range" '.factors[0].values[0].data.views = 11' '1 to 10 views'
 
 # The same data on both sides of a transfer.

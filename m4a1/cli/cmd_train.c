@@ -16,7 +16,7 @@
 #include "m4a1/tmo/training.h"
 
 static const struct cli_option options[] = {
-    { "learner", "NAME", "a2c (default), ppo or dqn" },
+    { "learner", "NAME", "ppo (default), a2c (that of --as-published) or dqn" },
     { "steps", "N",
         "environment steps a seed, rounded up to whole rollouts (default 30000)" },
     { "seeds", "N|LIST", "several seeds: 0,1,2 (default), or a count N for 0 .. N-1" },
@@ -386,15 +386,17 @@ const struct verb verb_train = {
         "next, views stay in the dialogue, the estimator is chosen by cross-validation\n"
         "on the training sessions, and budgets that are given are kept by a shield.\n"
         "--as-published takes TMO's own environment to the last digit (docs/tmo.md).\n"
-        "Learners have Stable-Baselines3's defaults. At the end stands a diagnosis of\n"
-        "four ways to fail (docs/tmo-diagnosis.md).\n\n"
+        "There learners have Stable-Baselines3's defaults; else those that come nearest\n"
+        "to the bound (docs/tmo-learners.md). At the end stands a diagnosis of four "
+        "ways\n"
+        "to fail (docs/tmo-diagnosis.md).\n\n"
         "One seed fixes the split, the weights and every draw. A split may also be a\n"
         "file {\"train\": [ids], \"test\": [ids]}; of a file with several, FILE:KEY is\n"
         "one, and {seed} in KEY stands for the seed. Policies that are there already\n"
         "are kept where data, settings, seed and split are equal, so that an "
         "interrupted\n"
         "command can be given again; others are replaced with --force only.\n\n"
-        "  m4a1 train study.m4a1 --learner ppo\n"
+        "  m4a1 train study.m4a1 --learner a2c\n"
         "  m4a1 train study.m4a1 --constraint latency=20 --constraint privacy=2:5\n"
         "  m4a1 train study.m4a1 --costs profile.json --handling lagrangian\n"
         "  m4a1 train M4A1.json --as-published --seeds 0,1,2 \\\n"

@@ -256,7 +256,7 @@ static enum status read_learner(
     enum status s =
         read_name(cli, "learner", learner_names, N_LEARNERS, &kind, NULL, err);
     if (!s && kind != out->learner.kind)
-        out->learner = learner_published(kind);
+        out->learner = tmo_config_learner(out, kind);
     return s ? s
              : cli_int(cli, "steps", out->learner.steps, 1, INT64_C(1) << 39,
                    &out->learner.steps, err);

@@ -20,8 +20,16 @@ void tmo_config_init(struct tmo_config *config, int as_published)
     if (!as_published)
         config->environment.estimator.kind = ESTIMATOR_AUTO;
     config->costs_of_data = !as_published;
-    config->learner = learner_published(LEARNER_A2C);
+    config->learner =
+        tmo_config_learner(config, as_published ? LEARNER_A2C : LEARNER_PPO);
     config->train_share = 0.8;
+}
+
+struct learner_settings tmo_config_learner(
+    const struct tmo_config *config, enum learner_kind kind)
+{
+    return config->environment.as_published ? learner_published(kind)
+                                            : learner_defaults(kind);
 }
 
 static void release_listed(struct tmo_config *config)

@@ -10,7 +10,7 @@
  *     "reward": { "response", "association", "latency", "usage" },
  *     "constraints": [{ "kind", "budget", "horizon" }, ...],
  *     "handling": "none", "lambda": 1, "dual_rate": 0.001, "longest": 0,
- *     "learner": { "name": "a2c", ... learner_fields ... },
+ *     "learner": { "name": "ppo", ... learner_fields ... },
  *     "split": { "from": null, "train_share": 0.8, "by": "session" | "scene" } }
  *
  * Every member may be left out, and keeps its value then.  "as_published" and the learner's
@@ -67,9 +67,13 @@ extern const char *const transitions_names[2]; /* "recorded", "model" */
 extern const char *const features_names[2];    /* "published", "one-hot" */
 extern const char *const actions_names[3];     /* "all", "recorded", "listed" */
 
-/* The defaults: the published world (the authors' second version) with its learner, or the
- * corrected one with an estimator chosen by cross-validation. */
+/* The defaults: the published world (the authors' second version) with A2C, or the
+ * corrected one with an estimator chosen by cross-validation, and PPO. */
 void tmo_config_init(struct tmo_config *config, int as_published);
+/* The defaults of a learner in the config's world: learner_published() or
+ * learner_defaults(). */
+struct learner_settings tmo_config_learner(
+    const struct tmo_config *config, enum learner_kind kind);
 void tmo_config_release(struct tmo_config *config);
 /* On failure *to is released. */
 MUST_CHECK enum status tmo_config_copy(

@@ -303,7 +303,7 @@ static enum status read_learner(const struct reading *r, const struct json *obje
         s = read_name(r, "learner.name", json_get(object, "name"), learner_names,
             N_LEARNERS, &kind);
     if (!s && kind != set->kind)
-        *set = learner_published(kind);
+        *set = tmo_config_learner(r->config, kind);
     for (const struct json *j = json_first(object); j && !s; j = json_next(j)) {
         const struct learner_field *field = learner_field(kind, json_key(j));
         if (strcmp(json_key(j), "name") == 0)

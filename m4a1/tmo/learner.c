@@ -65,8 +65,7 @@ struct learner_settings learner_defaults(enum learner_kind kind)
         set.entropy_weight = 0.05;
         set.entropy_last = 0;
         set.gamma = 0.95;
-        set.n_rollout = 8192;
-        set.batch_size = 512;
+        set.batch_size = 256;
         set.n_epochs = 4;
     }
     return set;

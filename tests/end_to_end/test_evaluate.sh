@@ -93,7 +93,7 @@ check_output "that is said" 'trained in different worlds'
 check "a shielded one" "$M4A1" evaluate data.json tight/*.json --oracle
 check_output "has its handling in its name" '^A2C, shield +1 '
 check_output "constraints are told apart" '^policy +latency <= 4 s'
-check_status 2 "a policy says its world itself" "$M4A1" evaluate data.json p/a2c-seed0.json --as-published
+check_status 2 "a policy says its world itself" "$M4A1" evaluate data.json p/ppo-seed0.json --as-published
 
 # ---- a store counts ----
 check "a store" "$M4A1" import s.m4a1 data.json

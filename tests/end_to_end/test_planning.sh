@@ -161,6 +161,6 @@ check "it plans sessions, too" "$M4A1" plan "$store" --seed 61 --sessions 8 --po
 check_equal "what the shield masks has no probability" "$(sql "SELECT count(*) FROM call c JOIN turn USING (turn_id) JOIN session USING (session_id) JOIN plan p USING (plan_id) WHERE p.seed = 61 AND purpose = 'path' AND views_context & 3")" 0
 check "its answers are measured" "$M4A1" stats latency "$store" --profile "$WORK/profile.json"
 check "and cost in training what they took" "$M4A1" train "$store" --split main --seed 0 --steps 50 --costs "$WORK/profile.json" --constraint latency=2 --out "$WORK/measured" --quiet
-check_equal "the mean, and a quantile for the shield" "$(jq '[.costs.llms[] | .latency_reserve_s[0] > .latency_s[0] and .latency_s[0] > 0] | all' "$WORK/measured/a2c-shield-seed0.json")" true
+check_equal "the mean, and a quantile for the shield" "$(jq '[.costs.llms[] | .latency_reserve_s[0] > .latency_s[0] and .latency_s[0] > 0] | all' "$WORK/measured/ppo-shield-seed0.json")" true
 
 done_testing

@@ -30,18 +30,18 @@ check_output "a diagnosis ends it" '^Diagnosis'
 check_output "with the four signatures" 'variance between seeds: 1 seed cannot show it'
 check_equal "the policy knows all of it" "$(jq -r '[.version, .config.learner.name,
     (.data.llms | map(.name) | join(",")), (.actions | length), .config.estimator.kind,
-    .network.kind] | join(" ")' p/a2c-seed0.json)" \
-    "2 a2c phi,gemini,gpt 9 auto actor-critic"
-for learner in ppo dqn; do
+    .network.kind] | join(" ")' p/ppo-seed0.json)" \
+    "2 ppo phi,gemini,gpt 9 auto actor-critic"
+for learner in a2c dqn; do
     check "$learner trains" "$M4A1" $train --learner $learner --out p
     check "its file is there" test -s p/$learner-seed0.json
 done
 check_equal "dqn leaves values" "$(jq -r '.network.kind' p/dqn-seed0.json)" q
 check "recorded actions only" "$M4A1" $train --actions recorded --out recorded --json --quiet
-check_equal "are fewer" "$(jq '.actions | length < 9' recorded/a2c-seed0.json)" true
+check_equal "are fewer" "$(jq '.actions | length < 9' recorded/ppo-seed0.json)" true
 echo '[{"llm": "phi"}, {"llm": "gpt", "views": ["view_1"]}]' >two.json
 check "listed actions" "$M4A1" $train --actions two.json --out listed
-check_equal "in their order" "$(jq -c '.actions' listed/a2c-seed0.json)" \
+check_equal "in their order" "$(jq -c '.actions' listed/ppo-seed0.json)" \
     '[{"llm":"phi","views":[]},{"llm":"gpt","views":["view_1"]}]'
 echo '[{"llm": "claude"}]' >strange.json
 check_status 2 "an llm that is not there" "$M4A1" $train --actions strange.json --out none
@@ -54,12 +54,12 @@ check_status 2 "the published world has all actions" \
 # ---- constraints ----
 check "budgets are kept by the shield" "$M4A1" $train --constraint latency=5 --constraint privacy=1:2 --network Wired --out c --json --quiet
 check_equal "in every session" "$(jq '.policies[0].over' "$TAP_OUT")" 0
-check_equal "as the policy says" "$(jq -c '.config | [.handling, .resource_aware, .constraints[1].kind, .constraints[1].horizon]' c/a2c-shield-seed0.json)" \
+check_equal "as the policy says" "$(jq -c '.config | [.handling, .resource_aware, .constraints[1].kind, .constraints[1].horizon]' c/ppo-shield-seed0.json)" \
     '["shield",true,"privacy",2]'
 for handling in none penalty lagrangian; do
     check "handling $handling" "$M4A1" $train --constraint latency=5 --handling $handling --lambda 2 --out c
 done
-check "each has its file" test -s c/a2c-lagrangian-seed0.json -a -s c/a2c-penalty-seed0.json -a -s c/a2c-seed0.json
+check "each has its file" test -s c/ppo-lagrangian-seed0.json -a -s c/ppo-penalty-seed0.json -a -s c/ppo-seed0.json
 check_status 2 "a constraint without a budget" "$M4A1" $train --constraint latency
 check_output "it is said how" 'expected KIND=BUDGET\[:HORIZON\]'
 check_status 2 "an unknown kind" "$M4A1" $train --constraint speed=3
@@ -75,14 +75,14 @@ cat >costs.json <<'END'
 END
 check "costs of a table" "$M4A1" $train --costs costs.json --out costs
 check_output "what it does not know is told" 'gemini with 2 views; gpt with 1 view'
-check_equal "and taken in line" "$(jq -c '.costs.llms.gpt.latency_s' costs/a2c-seed0.json)" '[3,5,7]'
+check_equal "and taken in line" "$(jq -c '.costs.llms.gpt.latency_s' costs/ppo-seed0.json)" '[3,5,7]'
 sed 's/"gemini"/"claude"/' costs.json >other_costs.json
 check_status 1 "an llm without costs" "$M4A1" $train --costs other_costs.json --out none
 check_output "is named" 'nothing of llm "gemini"'
 check_status 1 "a file that is none" "$M4A1" $train --costs three.json --out none
 check_output "it is said what is expected" 'is no cost file: expected "m4a1_cost_profile": 1'
 check "the published profiles" "$M4A1" $train --network WiFi --out wifi
-check_equal "cost what they cost" "$(jq -c '.costs.llms.gpt.latency_s' wifi/a2c-seed0.json)" '[0.5,1.898,2.016]'
+check_equal "cost what they cost" "$(jq -c '.costs.llms.gpt.latency_s' wifi/ppo-seed0.json)" '[0.5,1.898,2.016]'
 
 # ---- configs ----
 check "every setting is printed" "$M4A1" train --learner ppo --tau 3 --constraint usage=0.02 --print-config
@@ -98,21 +98,21 @@ echo '{ "taus": 3 }' >wrong.json
 check_status 1 "an unknown member is refused" "$M4A1" $train --config wrong.json
 check_output "by name" 'wrong.json: unknown member "taus", did you mean "tau"'
 check_status 2 "so is one of --set" "$M4A1" $train --set learner.clip_range=0.1
-check_output "with the learner" 'unknown member "learner.clip_range" of a2c'
+check_output "with the learner" 'unknown member "learner.clip_range" of ppo'
 check_status 2 "--set needs a value" "$M4A1" $train --set tau
 check_status 2 "worlds that differ" "$M4A1" $train --as-published --config ppo.json
 check_status 2 "DATA is missing" "$M4A1" train --steps 500
 
 # ---- resuming ----
 check "two seeds" "$M4A1" train three.json --steps 500 --seeds 0,1 --out r
-cp r/a2c-seed0.json first.json
-rm r/a2c-seed1.json
+cp r/ppo-seed0.json first.json
+rm r/ppo-seed1.json
 check "again: what is there is kept" "$M4A1" train three.json --steps 500 --seeds 0,1 --out r
-check_output "kept" '^ +0 .* kept +r/a2c-seed0.json'
-check_output "trained" '^ +1 .* trained +r/a2c-seed1.json'
-check "it is as it was" cmp first.json r/a2c-seed0.json
+check_output "kept" '^ +0 .* kept +r/ppo-seed0.json'
+check_output "trained" '^ +1 .* trained +r/ppo-seed1.json'
+check "it is as it was" cmp first.json r/ppo-seed0.json
 check_status 1 "with other settings it is in the way" "$M4A1" train three.json --steps 505 --seeds 0,1 --out r
-check_output "it is said so" 'r/a2c-seed0.json is there already, of other settings; --force'
+check_output "it is said so" 'r/ppo-seed0.json is there already, of other settings; --force'
 check "--force trains anew" "$M4A1" train three.json --steps 500 --seed 0 --force --out r
 sed 's/"score": 2/"score": 3/' three.json >newer.json
 check_status 1 "of other data it is in the way, too" "$M4A1" train newer.json --steps 500 --seed 0 --out r
@@ -126,11 +126,11 @@ check_output "is found" 'FOUND +always local: 100 %'
 check_output "with its cause" "Cause: the reward's weights"
 next=$(sed -n 's/^ *Next: //p' "$TAP_OUT" | head -1)
 check "the next command runs" bash -c "\"$M4A1\" ${next#m4a1 } --seed 0"
-check "and goes on from there" jq -e '.config.reward.latency == 3' again/a2c-seed0.json
+check "and goes on from there" jq -e '.config.reward.latency == 3' again/ppo-seed0.json
 check "the same as JSON" "$M4A1" train three.json --steps 3000 --seed 0 --network Wired --out local --json --quiet \
     --set reward.latency=9 --set reward.usage=9
 check_equal "with figure and threshold" "$(jq -c '.diagnosis[0] | [.name, .found, .figure, .threshold]' "$TAP_OUT")" \
     '["always local",true,1,0.9]'
 check "seeds run side by side, with progress" "$M4A1" train three.json --steps 1000 --seeds 4 --out side
-check_output "of all" 'training a2c: 4000 of 4000'
+check_output "of all" 'training ppo: 4000 of 4000'
 done_testing

@@ -94,6 +94,8 @@ static void test_overriding(void **state)
     assert_true(config.learner.gamma == 0.5 && config.learner.learning_rate == 1e-4);
     assert_int_equal(take(&config, "{\"learner\": {\"name\": \"a2c\"}}", NULL), OK);
     assert_true(config.learner.gamma == 0.99);
+    assert_int_equal(take(&config, "{\"learner\": {\"name\": \"ppo\"}}", NULL), OK);
+    assert_true(config.learner.steps == 1000000 && config.learner.recombine == 1);
     assert_int_equal(config.environment.estimator.kind, ESTIMATOR_AUTO);
 
     // The other world begins with its own defaults.
@@ -101,6 +103,9 @@ static void test_overriding(void **state)
     assert_int_equal(config.tau, 5);
     assert_int_equal(config.environment.estimator.kind, ESTIMATOR_PUBLISHED);
     assert_int_equal(config.environment.transitions, TRANSITIONS_RECORDED);
+    assert_int_equal(config.learner.kind, LEARNER_A2C);
+    assert_int_equal(take(&config, "{\"learner\": {\"name\": \"ppo\"}}", NULL), OK);
+    assert_true(config.learner.steps == 30000 && config.learner.recombine == 0);
     tmo_config_release(&config);
 }
 
@@ -176,8 +181,8 @@ static void test_refusals(void **state)
           " {\"kind\": \"usage\", \"budget\": 2}]}",
             "constraints: " },
         { "{\"learner\": {\"name\": \"sarsa\"}}", "learner.name: expected one of" },
-        { "{\"learner\": {\"clip_range\": 0.1}}",
-            "unknown member \"learner.clip_range\" of a2c" },
+        { "{\"learner\": {\"name\": \"dqn\", \"clip_range\": 0.1}}",
+            "unknown member \"learner.clip_range\" of dqn" },
         { "{\"learner\": {\"gamma\": 2}}", "learner.gamma: 2 is not" },
         { "{\"learner\": {\"steps\": 1.5}}", "learner.steps: 1.5 is not a whole" },
         { "{\"actions\": \"some\"}", "actions: expected one of \"all\", \"recorded\"" },

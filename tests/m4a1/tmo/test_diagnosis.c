@@ -169,7 +169,7 @@ static void is_not_found(const struct diagnosis *d, enum diagnosis_kind kind)
     "\"costs\": {\"table\": {\"m4a1_cost_table\": 1, \"llms\": {"                        \
     "\"local\": {\"latency_s\": [1], \"usage_usd\": [0]},"                               \
     "\"cloud\": {\"latency_s\": [3, 3, 3], \"usage_usd\": [0.01, 0.01, 0.01]}}}}"
-#define STEPS "\"learner\": {\"steps\": 5000}"
+#define STEPS "\"learner\": {\"name\": \"a2c\", \"steps\": 5000}"
 #define MEANS "\"estimator\": {\"kind\": \"role\"}"
 
 static void test_local_by_weights(void **state)

@@ -121,6 +121,11 @@ static enum status parse_list(const struct json *list, const char *name, const c
 static enum status check_members(
     const struct json *one, const char *name, struct error *err)
 {
+    if (!json_is_object(one))
+        return error_set(err, E_DATA,
+            "%s: llms.%s: expected an object, {\"latency_s\": [...], \"usage_usd\": "
+            "[...]}",
+            name, json_key(one));
     for (const struct json *j = json_first(one); j; j = json_next(j)) {
         size_t i = 0;
         while (i < COUNT_OF(figures) && strcmp(figures[i].key, json_key(j)) != 0)

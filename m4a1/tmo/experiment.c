@@ -53,10 +53,13 @@ void experiment_text(size_t i, const char **name, const char **text, size_t *len
 
 /* ---- members ---- */
 
-/* Refuse members that the list, which ends with NULL, does not have. */
+/* Refuse what is no object, or has members that are not in the list, which ends with
+ * NULL. */
 static enum status known(const struct json *object, const char *where,
     const char *const *names, struct error *err)
 {
+    if (!json_is_object(object))
+        return error_set(err, E_DATA, "%s: expected an object", where);
     for (const struct json *c = json_first(object); c; c = json_next(c)) {
         size_t i = 0;
         while (names[i] && strcmp(names[i], json_key(c)) != 0)
@@ -95,8 +98,6 @@ static enum status read_value(const struct json *j, const char *where,
 {
     static const char *const names[] = { "label", "x", "config", "data", "offer",
         "published", NULL };
-    if (!json_is_object(j))
-        return error_set(err, E_DATA, "%s: a value is an object", where);
     out->x = json_number(json_get(j, "x"), NAN);
     enum status s = known(j, where, names, err);
     if (!s)
@@ -335,20 +336,15 @@ static enum status read_head(struct experiment *e, const char *file, struct erro
     return OK;
 }
 
-static enum status find(
-    const char *name, struct json **out, const char **file, struct error *err)
+static enum status find(const char *name, struct json **out, struct error *err)
 {
     struct buffer names;
     for (size_t i = 0; i < n_experiments; i++)
-        if (strcmp(texts[i].name, name) == 0) {
-            *file = name;
+        if (strcmp(texts[i].name, name) == 0)
             return json_parse(texts[i].start, (size_t)(texts[i].end - texts[i].start),
                 name, JSON_UNIQUE_KEYS, out, err);
-        }
-    if (file_exists(name)) {
-        *file = name;
+    if (file_exists(name))
         return json_read_file(name, FILE_MAX, JSON_COMMENTS | JSON_UNIQUE_KEYS, out, err);
-    }
     buffer_init(&names, LABEL_MAX);
     for (size_t i = 0; i < n_experiments; i++)
         buffer_printf(&names, "%s%s", i ? ", " : "", texts[i].name);
@@ -359,19 +355,17 @@ static enum status find(
     return s;
 }
 
-enum status experiment_read(
-    const char *name, size_t n_llms, struct experiment **out, struct error *err)
+enum status experiment_parse(struct json *root, const char *file, size_t n_llms,
+    struct experiment **out, struct error *err)
 {
-    const char *file = name;
     *out = NULL;
     struct experiment *e = calloc(1, sizeof *e);
-    if (!e)
+    if (!e) {
+        json_free(root);
         return error_nomem(err, sizeof *e);
-    enum status s = find(name, &e->root, &file, err);
-    if (!s && !json_is_object(e->root))
-        s = error_set(err, E_DATA, "%s: an experiment is an object", file);
-    if (!s)
-        s = read_head(e, file, err);
+    }
+    e->root = root;
+    enum status s = read_head(e, file, err);
     if (!s)
         s = read_factors(e, n_llms ? n_llms : 1, file, err);
     if (!s)
@@ -384,6 +378,15 @@ enum status experiment_read(
     }
     *out = e;
     return OK;
+}
+
+enum status experiment_read(
+    const char *name, size_t n_llms, struct experiment **out, struct error *err)
+{
+    struct json *root = NULL;
+    *out = NULL;
+    enum status s = find(name, &root, err);
+    return s ? s : experiment_parse(root, name, n_llms, out, err);
 }
 
 void experiment_free(struct experiment *e)

@@ -87,6 +87,10 @@ extern const size_t n_experiments;
 /* Name and file (not ended by a NUL) of experiment i. */
 void experiment_text(size_t i, const char **name, const char **text, size_t *len);
 
+/* Read an experiment from the root of file, which is taken over, also on an error.
+ * E_DATA names the member that is unknown or wrong. */
+MUST_CHECK enum status experiment_parse(struct json *root, const char *file,
+    size_t n_llms, struct experiment **out, struct error *err);
 /* Read one of these by name, or else the file of that path.  n_llms: how many llms the
  * data have, for factors over them.  E_NOT_FOUND lists the names; E_DATA names the member
  * that is unknown or wrong. */

@@ -352,6 +352,8 @@ static void test_bad_files(void **state)
         { "[1", "" },
         { "{\"m4a1_cost_table\": 2}", "reads version 1" },
         { "{\"m4a1_cost_table\": 1}", "llms: expected an object" },
+        { "{\"m4a1_cost_table\": 1, \"llms\": {\"phi\": [1]}}",
+            "llms.phi: expected an object" },
         { "{\"m4a1_cost_table\": 1, \"llms\": {\"phi\": {\"latency_s\": [1]}}}",
             "llms.phi.usage_usd: expected a list" },
         { "{\"m4a1_cost_table\": 1, \"llms\": {\"phi\": {\"latency_s\": [-1], "

@@ -155,7 +155,10 @@ static void work_alone(void *arg, size_t rank, size_t size)
     m->size = 1;
     size_t i;
     while (m->status == OK && (i = atomic_fetch_add(&b->next, 1)) < b->n_passes) {
-        size_t first = b->bounds[i], end = b->bounds[i + 1];
+        // The first pass of each thread's share, then the second of each, and so on: the
+        // shares are level, which the passes of one share are not.
+        size_t k = i % size * (b->n_passes / size) + i / size;
+        size_t first = b->bounds[k], end = b->bounds[k + 1];
         if (first == end)
             continue;
         m->status = prepare_room(b, rank, first, end, 1, &m->err);

@@ -18,7 +18,8 @@
 static const struct cli_option options[] = {
     { "learner", "NAME", "ppo (default), a2c (that of --as-published) or dqn" },
     { "steps", "N",
-        "environment steps a seed, rounded up to whole rollouts (default 30000)" },
+        "environment steps a seed, rounded up to whole rollouts (default: the "
+        "learner's)" },
     { "seeds", "N|LIST", "several seeds: 0,1,2 (default), or a count N for 0 .. N-1" },
     { "seed", "N", "one seed" },
     { "split", "FILE|NAME",
@@ -277,11 +278,12 @@ static enum status print_config(const struct tmo_config *config, struct error *e
 
 /* ---- all ---- */
 
-static void warn_of(const struct run_all *all, const struct recorded *rec)
+static void warn_of(
+    struct cli *cli, const struct run_all *all, const struct recorded *rec)
 {
     const struct learner_settings *set = &all->config->learner;
     int64_t whole = learner_whole_steps(set);
-    if (whole != set->steps)
+    if (cli_value(cli, "steps") && whole != set->steps)
         fprintf(stderr,
             "--steps %" PRId64 " are rounded up to %" PRId64
             ", whole rollouts of %" PRId64 " steps.\n",
@@ -331,7 +333,7 @@ static enum status prepare_and_train(struct cli *cli, struct run_all *all,
         s = prepare_seed(cli, &jobs[i], rec, seeds[i], err);
     }
     if (!s) {
-        warn_of(all, rec);
+        warn_of(cli, all, rec);
         s = train_all(cli, all, jobs, n, err);
     }
     for (size_t i = 0; jobs && i < n; i++) {

@@ -85,13 +85,13 @@ check "and of another learner setting" \
 check "and held to a budget" \
     "$M4A1" train data.json --steps 300 --seed 0 --constraint latency=4 --out tight --quiet
 check "of one world they stand in one table" "$M4A1" evaluate data.json p/*.json gamma/*.json
-check_output "by learner" '^A2C +2 '
-check_output "and number" '^A2C \(2\) +1 '
-check_output "with a diagnosis of each" '^A2C \(2\)$'
+check_output "by learner" '^PPO +2 '
+check_output "and number" '^PPO \(2\) +1 '
+check_output "with a diagnosis of each" '^PPO \(2\)$'
 check_status 1 "of two worlds they do not" "$M4A1" evaluate data.json p/*.json other/*.json
 check_output "that is said" 'trained in different worlds'
 check "a shielded one" "$M4A1" evaluate data.json tight/*.json --oracle
-check_output "has its handling in its name" '^A2C, shield +1 '
+check_output "has its handling in its name" '^PPO, shield +1 '
 check_output "constraints are told apart" '^policy +latency <= 4 s'
 check_status 2 "a policy says its world itself" "$M4A1" evaluate data.json p/ppo-seed0.json --as-published
 

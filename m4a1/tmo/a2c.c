@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include "m4a1/tmo/advantage.h"
 #include "m4a1/tmo/rmsprop.h"
-#include "m4a1/tmo/stream.h"
 
 /* All that a run needs beside the network; released together.  Letters: N steps of a
  * rollout, F features, A actions, P padded actions. */
@@ -100,10 +99,11 @@ static void update(struct run *run)
     rmsprop_step(&run->optimiser, run->gradient, scale, net->params);
 }
 
-static enum status run_init(struct run *run, const struct environment *env,
+static enum status run_init(void *arg, const struct environment *env,
     const struct learner_settings *set, uint64_t seed, struct network *net,
     struct error *err)
 {
+    struct run *run = arg;
     size_t n = (size_t)set->n_rollout;
     run->set = set;
     run->net = net;
@@ -126,20 +126,12 @@ static enum status run_init(struct run *run, const struct environment *env,
     if (!s)
         s = rmsprop_init(&run->optimiser, net->n_params, set->learning_rate,
             set->rmsprop_alpha, set->rmsprop_epsilon, err);
-    if (s)
-        return s;
-
-    struct rng init;
-    rng_init(&init, seed, "a2c/init", 0);
-    rng_init(&run->actions, seed, "a2c/actions", 0);
-    stream_init(&run->stream, env, seed);
-    if (set->recombine)
-        s = stream_recombine(&run->stream, err);
-    return s ? s : network_draw(net, &init, err);
+    return s ? s : learner_begin(env, set, seed, net, &run->stream, &run->actions, err);
 }
 
-static void run_release(struct run *run)
+static void run_release(void *arg)
 {
+    struct run *run = arg;
     free(run->x);
     free(run->p);
     free(run->gradient);
@@ -154,27 +146,15 @@ static void run_release(struct run *run)
     rmsprop_release(&run->optimiser);
 }
 
-enum status a2c_train(const struct environment *env,
-    const struct learner_settings *settings, uint64_t seed, learner_report *report,
-    void *arg, struct network *out, struct error *err)
+static enum status advance(
+    void *arg, struct learner_progress *progress, struct error *err)
 {
-    struct run run = { 0 };
-    struct learner_progress progress = { report, arg, learner_whole_steps(settings), 0,
-        0 };
-    enum status s =
-        network_init(out, NETWORK_ACTOR_CRITIC, env->n_features, env->n_actions, err);
-    if (!s)
-        s = run_init(&run, env, settings, seed, out, err);
-    while (!s && progress.n_done < progress.n_all) {
-        roll_out(&run);
-        ask_values(&run);
-        update(&run);
-        s = learner_advance(&progress, settings->n_rollout, err);
-    }
-    if (!s)
-        s = network_check(out, err);
-    run_release(&run);
-    if (s)
-        network_release(out);
-    return s;
+    struct run *run = arg;
+    roll_out(run);
+    ask_values(run);
+    update(run);
+    return learner_advance(progress, run->set->n_rollout, err);
 }
+
+const struct learner_method a2c_method = { NETWORK_ACTOR_CRITIC, sizeof(struct run),
+    run_init, advance, run_release };

@@ -3,14 +3,8 @@
 #ifndef M4A1_TMO_A2C_H
 #define M4A1_TMO_A2C_H
 
-#include <stddef.h>
-#include <stdint.h>
-#include "m4a1/base/error.h"
-#include "m4a1/tmo/learner.h"
+#include "m4a1/tmo/learner_method.h"
 
-/* As learner_train(), which calls it with settings that are in range. */
-MUST_CHECK enum status a2c_train(const struct environment *env,
-    const struct learner_settings *settings, uint64_t seed, learner_report *report,
-    void *arg, struct network *out, struct error *err);
+extern const struct learner_method a2c_method;
 
 #endif

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include "m4a1/tmo/adam.h"
-#include "m4a1/tmo/stream.h"
 
 /* ---- one batch ---- */
 
@@ -211,10 +210,11 @@ static enum status learn(struct run *run, struct error *err)
     return s;
 }
 
-static enum status run_init(struct run *run, const struct environment *env,
+static enum status run_init(void *arg, const struct environment *env,
     const struct learner_settings *set, uint64_t seed, struct network *net,
     struct error *err)
 {
+    struct run *run = arg;
     run->set = set;
     run->net = net;
     run->target_params = floats_new(net->n_params);
@@ -232,27 +232,19 @@ static enum status run_init(struct run *run, const struct environment *env,
     if (!s)
         s = adam_init(
             &run->optimiser, net->n_params, set->learning_rate, set->adam_epsilon, err);
-    if (s)
-        return s;
-    run->batch.n = (size_t)set->batch_size;
-
-    struct rng init;
-    rng_init(&init, seed, "dqn/init", 0);
-    rng_init(&run->actions, seed, "dqn/actions", 0);
-    rng_init(&run->batches, seed, "dqn/batches", 0);
-    stream_init(&run->stream, env, seed);
-    if (set->recombine)
-        s = stream_recombine(&run->stream, err);
     if (!s)
-        s = network_draw(net, &init, err);
+        s = learner_begin(env, set, seed, net, &run->stream, &run->actions, err);
+    rng_init(&run->batches, seed, "dqn/batches", 0);
+    run->batch.n = (size_t)set->batch_size;
     if (!s)
         memcpy(run->target_params, net->params, net->n_params * sizeof *net->params);
     run->version = 1;
     return s;
 }
 
-static void run_release(struct run *run)
+static void run_release(void *arg)
 {
+    struct run *run = arg;
     free(run->target_params);
     free(run->gradient);
     free(run->x);
@@ -265,31 +257,21 @@ static void run_release(struct run *run)
     stream_release(&run->stream);
 }
 
-enum status dqn_train(const struct environment *env,
-    const struct learner_settings *settings, uint64_t seed, learner_report *report,
-    void *arg, struct network *out, struct error *err)
+static enum status advance(
+    void *arg, struct learner_progress *progress, struct error *err)
 {
-    struct run run = { 0 };
-    struct learner_progress progress = { report, arg, learner_whole_steps(settings), 0,
-        0 };
-    enum status s = network_init(out, NETWORK_Q, env->n_features, env->n_actions, err);
+    struct run *run = arg;
+    const struct learner_settings *set = run->set;
+    enum status s = act(run, progress->n_done, err);
     if (!s)
-        s = run_init(&run, env, settings, seed, out, err);
-    while (!s && progress.n_done < progress.n_all) {
-        s = act(&run, progress.n_done, err);
-        if (s)
-            break;
-        s = learner_advance(&progress, 1, err);
-        if (!s && progress.n_done % settings->target_every == 0)
-            update_target(&run);
-        if (!s && progress.n_done % settings->train_every == 0 &&
-            progress.n_done > settings->learning_starts)
-            s = learn(&run, err);
-    }
-    if (!s)
-        s = network_check(out, err);
-    run_release(&run);
-    if (s)
-        network_release(out);
+        s = learner_advance(progress, 1, err);
+    if (!s && progress->n_done % set->target_every == 0)
+        update_target(run);
+    if (!s && progress->n_done % set->train_every == 0 &&
+        progress->n_done > set->learning_starts)
+        s = learn(run, err);
     return s;
 }
+
+const struct learner_method dqn_method = { NETWORK_Q, sizeof(struct run), run_init,
+    advance, run_release };

@@ -6,13 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "m4a1/base/error.h"
-#include "m4a1/tmo/learner.h"
+#include "m4a1/tmo/learner_method.h"
 #include "m4a1/tmo/replay.h"
 
-/* As learner_train(), which calls it with settings that are in range. */
-MUST_CHECK enum status dqn_train(const struct environment *env,
-    const struct learner_settings *settings, uint64_t seed, learner_report *report,
-    void *arg, struct network *out, struct error *err);
+extern const struct learner_method dqn_method;
 
 /* Some stored steps, and room for the passes over them.  Letters: B steps, F features. */
 struct dqn_batch {

@@ -1,7 +1,9 @@
-/* learner.c - defaults, names and ranges of settings, and which learner trains. */
+/* learner.c - defaults, names and ranges of settings, and the frame that all train in. */
 #include "m4a1/tmo/learner.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "m4a1/tmo/a2c.h"
 #include "m4a1/tmo/dqn.h"
@@ -10,6 +12,8 @@
 #define REPORT_EVERY 500 /* steps */
 
 const char *const learner_names[N_LEARNERS] = { "a2c", "ppo", "dqn" };
+static const struct learner_method *const methods[N_LEARNERS] = { &a2c_method,
+    &ppo_method, &dqn_method };
 
 struct learner_settings learner_published(enum learner_kind kind)
 {
@@ -201,6 +205,22 @@ enum status learner_advance(struct learner_progress *p, int64_t n, struct error 
     return OK;
 }
 
+enum status learner_begin(const struct environment *env,
+    const struct learner_settings *set, uint64_t seed, struct network *net,
+    struct stream *stream, struct rng *actions, struct error *err)
+{
+    const char *name = learner_names[set->kind];
+    char purpose[32];
+    struct rng init;
+    snprintf(purpose, sizeof purpose, "%s/init", name);
+    rng_init(&init, seed, purpose, 0);
+    snprintf(purpose, sizeof purpose, "%s/actions", name);
+    rng_init(actions, seed, purpose, 0);
+    stream_init(stream, env, seed);
+    enum status s = set->recombine ? stream_recombine(stream, err) : OK;
+    return s ? s : network_draw(net, &init, err);
+}
+
 enum status learner_train(const struct environment *env,
     const struct learner_settings *settings, uint64_t seed, learner_report *report,
     void *arg, struct network *out, struct error *err)
@@ -209,9 +229,22 @@ enum status learner_train(const struct environment *env,
     enum status s = learner_check(settings, err);
     if (s)
         return s;
-    switch (settings->kind) {
-    case LEARNER_A2C: return a2c_train(env, settings, seed, report, arg, out, err);
-    case LEARNER_PPO: return ppo_train(env, settings, seed, report, arg, out, err);
-    default: return dqn_train(env, settings, seed, report, arg, out, err);
-    }
+    const struct learner_method *method = methods[settings->kind];
+    struct learner_progress progress = { report, arg, learner_whole_steps(settings), 0,
+        0 };
+    void *run = calloc(1, method->run_size);
+    if (!run)
+        return error_nomem(err, method->run_size);
+    s = network_init(out, method->network, env->n_features, env->n_actions, err);
+    if (!s)
+        s = method->init(run, env, settings, seed, out, err);
+    while (!s && progress.n_done < progress.n_all)
+        s = method->advance(run, &progress, err);
+    if (!s)
+        s = network_check(out, err);
+    method->release(run);
+    free(run);
+    if (s)
+        network_release(out);
+    return s;
 }

@@ -92,14 +92,4 @@ MUST_CHECK enum status learner_train(const struct environment *env,
     const struct learner_settings *settings, uint64_t seed, learner_report *report,
     void *arg, struct network *out, struct error *err);
 
-/* Progress of a run, for the learners: adds n steps, and reports every few hundred and at
- * the end.  E_INTERRUPTED where the report asks to stop. */
-struct learner_progress {
-    learner_report *report; /* NULL = none */
-    void *arg;
-    int64_t n_all, n_done, n_reported;
-};
-MUST_CHECK enum status learner_advance(
-    struct learner_progress *p, int64_t n, struct error *err);
-
 #endif

@@ -6,12 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "m4a1/base/error.h"
-#include "m4a1/tmo/learner.h"
+#include "m4a1/tmo/learner_method.h"
 
-/* As learner_train(), which calls it with settings that are in range. */
-MUST_CHECK enum status ppo_train(const struct environment *env,
-    const struct learner_settings *settings, uint64_t seed, learner_report *report,
-    void *arg, struct network *out, struct error *err);
+extern const struct learner_method ppo_method;
 
 /* Some steps of a rollout, and room for the passes over them.  Letters: B steps, F
  * features, A actions, P padded actions. */

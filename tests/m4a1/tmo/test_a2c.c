@@ -12,7 +12,7 @@
 #include <pthread.h>
 #include <string.h>
 #include "m4a1/tmo/a2c.h"
-#include "tests/support/learner_case.h"
+#include "tests/support/learner_checks.h"
 
 static void test_learns_the_known_best(void **state)
 {
@@ -67,44 +67,16 @@ static void test_entropy_spreads(void **state)
     learner_case_release(&c);
 }
 
-/* On the goldens' splits the mean lies within two of the authors' deviations from theirs,
- * with shared ties (golden/tmo/README.md).  Several runs a split, so that it is ours that is
- * compared and not the luck of three. */
-static void check_public(int resource_aware, double mean, double deviation)
-{
-    double ours = learner_case_mean(LEARNER_A2C, resource_aware);
-    if (isnan(ours)) {
-        print_message("no shared golden/tmo or public data\n");
-        skip();
-    }
-    print_message("A2C%s: %.3f, the authors' %.3f +- %.3f\n",
-        resource_aware ? ", resource-aware" : "", ours, mean, deviation);
-    assert_true(fabs(ours - mean) < 2 * deviation);
-}
-
 static void test_public_data(void **state)
 {
     (void)state;
-    check_public(0, 1.145, 0.066);
+    check_public(LEARNER_A2C, 0, 1.145, 0.066);
 }
 
 static void test_public_data_with_budgets(void **state)
 {
     (void)state;
-    check_public(1, 0.999, 0.065);
-}
-
-static int count_steps(void *arg, int64_t n)
-{
-    *(int64_t *)arg += n;
-    return 0;
-}
-
-static int stop_at_once(void *arg, int64_t n)
-{
-    (void)arg;
-    (void)n;
-    return 1;
+    check_public(LEARNER_A2C, 1, 0.999, 0.065);
 }
 
 static void test_seed_progress_and_stop(void **state)

@@ -13,7 +13,7 @@
 #include <string.h>
 #include "m4a1/tmo/adam.h"
 #include "m4a1/tmo/dqn.h"
-#include "tests/support/learner_case.h"
+#include "tests/support/learner_checks.h"
 #include "tests/support/network_numbers.h"
 
 #define NEAR(a, b, tolerance) assert_true(fabs((a) - (b)) <= (tolerance))
@@ -189,43 +189,16 @@ static void test_learns_the_known_best(void **state)
     learner_case_release(&c);
 }
 
-/* On the goldens' splits the mean lies within two of the authors' deviations from theirs,
- * with shared ties (golden/tmo/README.md). */
-static void check_public(int resource_aware, double mean, double deviation)
-{
-    double ours = learner_case_mean(LEARNER_DQN, resource_aware);
-    if (isnan(ours)) {
-        print_message("no shared golden/tmo or public data\n");
-        skip();
-    }
-    print_message("DQN%s: %.3f, the authors' %.3f +- %.3f\n",
-        resource_aware ? ", resource-aware" : "", ours, mean, deviation);
-    assert_true(fabs(ours - mean) < 2 * deviation);
-}
-
 static void test_public_data(void **state)
 {
     (void)state;
-    check_public(0, 1.136, 0.051);
+    check_public(LEARNER_DQN, 0, 1.136, 0.051);
 }
 
 static void test_public_data_with_budgets(void **state)
 {
     (void)state;
-    check_public(1, 1.081, 0.041);
-}
-
-static int count_steps(void *arg, int64_t n)
-{
-    *(int64_t *)arg += n;
-    return 0;
-}
-
-static int stop_at_once(void *arg, int64_t n)
-{
-    (void)arg;
-    (void)n;
-    return 1;
+    check_public(LEARNER_DQN, 1, 1.081, 0.041);
 }
 
 /* A buffer of less than the steps goes round, masks or not, recombined sessions or not. */

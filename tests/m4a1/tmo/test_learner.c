@@ -9,7 +9,7 @@
 #include <string.h>
 #include "m4a1/base/buffer.h"
 #include "m4a1/base/files.h"
-#include "m4a1/tmo/learner.h"
+#include "m4a1/tmo/learner_method.h"
 
 static double number(enum learner_kind kind, const char *name)
 {

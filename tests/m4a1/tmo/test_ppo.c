@@ -15,7 +15,7 @@
 #include "m4a1/tmo/adam.h"
 #include "m4a1/tmo/oracle.h"
 #include "m4a1/tmo/ppo.h"
-#include "tests/support/learner_case.h"
+#include "tests/support/learner_checks.h"
 #include "tests/support/network_numbers.h"
 #include "tests/support/tmo_data.h"
 
@@ -209,30 +209,16 @@ static void test_learns_the_known_best(void **state)
     learner_case_release(&c);
 }
 
-/* On the goldens' splits the mean lies within two of the authors' deviations from theirs,
- * with shared ties (golden/tmo/README.md). */
-static void check_public(int resource_aware, double mean, double deviation)
-{
-    double ours = learner_case_mean(LEARNER_PPO, resource_aware);
-    if (isnan(ours)) {
-        print_message("no shared golden/tmo or public data\n");
-        skip();
-    }
-    print_message("PPO%s: %.3f, the authors' %.3f +- %.3f\n",
-        resource_aware ? ", resource-aware" : "", ours, mean, deviation);
-    assert_true(fabs(ours - mean) < 2 * deviation);
-}
-
 static void test_public_data(void **state)
 {
     (void)state;
-    check_public(0, 1.174, 0.051);
+    check_public(LEARNER_PPO, 0, 1.174, 0.051);
 }
 
 static void test_public_data_with_budgets(void **state)
 {
     (void)state;
-    check_public(1, 1.141, 0.058);
+    check_public(LEARNER_PPO, 1, 1.141, 0.058);
 }
 
 /* ---- on-policy, beside the bound ---- */
@@ -346,13 +332,6 @@ static void test_on_policy_behind_a_shield(void **state)
 {
     (void)state;
     check_shares(13, 0.015, 0.84);
-}
-
-static int stop_at_once(void *arg, int64_t n)
-{
-    (void)arg;
-    (void)n;
-    return 1;
 }
 
 static void test_seed_masks_and_stop(void **state)

@@ -117,8 +117,8 @@ const struct verb verb_evaluate = {
         "  m4a1 evaluate M4A1.json --as-published --all-sessions\n"
         "  m4a1 evaluate M4A1.json --baselines best-by-prompt,planner --by scenes\n"
         "  m4a1 evaluate M4A1.json policies/a2c-seed0.json --json\n"
-        "  m4a1 evaluate study.m4a1 policies/a2c-seed0.json --live --dry-run\n"
-        "  m4a1 evaluate study.m4a1 policies/a2c-seed0.json --live --max-usd 5\n"
+        "  m4a1 evaluate study.m4a1 policies/ppo-seed0.json --live --dry-run\n"
+        "  m4a1 evaluate study.m4a1 policies/ppo-seed0.json --live --max-usd 5\n"
         "  m4a1 evaluate study.m4a1 --split main --seed 0 --agent cloud --max-usd 5\n",
     .options = options,
     .run = run,

@@ -54,7 +54,7 @@ void job_render(struct job *job)
         dialogue_max_input_tokens(job->dialogue, job->llm->image_tokens);
     job->max_output_tokens = job->protocol->max_output_tokens(job->llm);
     enum status s =
-        job->protocol->render(job->llm, job->dialogue, &job->body, &job->failed);
+        protocol_render(job->protocol, job->llm, job->dialogue, &job->body, &job->failed);
     if (s == OK)
         job->max_input_tokens += n_parameter_tokens(job);
     if (s == OK)

@@ -104,10 +104,9 @@ static int add_message(struct json *messages, const struct dialogue_message *m)
     return ok;
 }
 
-static enum status render_stored(const struct llm *llm, const struct dialogue *d,
-    struct buffer *out, struct error *err)
+static int write_request(
+    const struct llm *llm, const struct dialogue *d, struct json *root)
 {
-    struct json *root = json_new_object();
     int ok = json_set_text(root, "model", llm->model) != NULL;
     if (ok && d->system_prompt)
         ok = json_set_text(root, "system", d->system_prompt) != NULL;
@@ -117,22 +116,10 @@ static enum status render_stored(const struct llm *llm, const struct dialogue *d
     const struct json *p = json_first(llm->parameters);
     for (; ok && p; p = json_next(p))
         ok = json_set_copy(root, json_key(p), p) != NULL;
-    ok = ok && messages && json_set_bool(root, "stream", llm->stream);
-    enum status s = ok ? json_print(root, JSON_COMPACT, out, err) : error_nomem(err, 1);
-    json_free(root);
-    return s;
+    return ok && messages && json_set_bool(root, "stream", llm->stream);
 }
 
 static const struct frame_form image_form = { "\"data\":\"", 0 };
-
-static enum status render(const struct llm *llm, const struct dialogue *dialogue,
-    struct body *body, struct error *err)
-{
-    enum status s = render_stored(llm, dialogue, &body->text, err);
-    if (s == OK)
-        s = protocol_put_frames(dialogue, &image_form, NULL, body, err);
-    return s;
-}
 
 const struct protocol protocol_anthropic = {
     .name = "anthropic",
@@ -151,6 +138,7 @@ const struct protocol protocol_anthropic = {
     .check = check,
     .max_output_tokens = max_output_tokens,
     .max_tokens_key = "max_tokens",
-    .render = render,
+    .write = write_request,
+    .image = &image_form,
     .parse = anthropic_parse,
 };

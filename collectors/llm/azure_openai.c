@@ -47,6 +47,8 @@ const struct protocol protocol_azure_openai = {
     .check = openai_chat_check,
     .max_output_tokens = openai_chat_max_tokens,
     .max_tokens_key = "max_completion_tokens",
-    .render = openai_chat_render,
+    .write = openai_chat_write,
+    .image = &openai_chat_image,
+    .audio = &openai_chat_audio,
     .parse = parse,
 };

@@ -101,10 +101,9 @@ static int add_message(struct json *messages, const struct dialogue_message *m)
     return ok && content;
 }
 
-static enum status render_stored(const struct llm *llm, const struct dialogue *d,
-    struct buffer *out, struct error *err)
+static int write_request(
+    const struct llm *llm, const struct dialogue *d, struct json *root)
 {
-    struct json *root = json_new_object();
     int ok = root != NULL;
     if (d->system_prompt) {
         struct json *system = json_set_array(root, "system");
@@ -113,22 +112,10 @@ static enum status render_stored(const struct llm *llm, const struct dialogue *d
     struct json *messages = json_set_array(root, "messages");
     for (size_t i = 0; ok && i < d->n_messages; i++)
         ok = add_message(messages, &d->messages[i]);
-    ok = ok && messages && nested_put(&inference, llm, root);
-    enum status s = ok ? json_print(root, JSON_COMPACT, out, err) : error_nomem(err, 1);
-    json_free(root);
-    return s;
+    return ok && messages && nested_put(&inference, llm, root);
 }
 
 static const struct frame_form image_form = { "\"bytes\":\"", 0 };
-
-static enum status render(const struct llm *llm, const struct dialogue *dialogue,
-    struct body *body, struct error *err)
-{
-    enum status s = render_stored(llm, dialogue, &body->text, err);
-    if (s == OK)
-        s = protocol_put_frames(dialogue, &image_form, NULL, body, err);
-    return s;
-}
 
 static const char *const ways[] = { "bearer", "sigv4", NULL };
 
@@ -156,6 +143,7 @@ const struct protocol protocol_bedrock_converse = {
     .check = check,
     .max_output_tokens = max_output_tokens,
     .max_tokens_key = "maxTokens",
-    .render = render,
+    .write = write_request,
+    .image = &image_form,
     .parse = bedrock_parse,
 };

@@ -75,10 +75,9 @@ static int add_message(struct json *contents, const struct dialogue_message *m)
     return ok && parts;
 }
 
-static enum status render_stored(const struct llm *llm, const struct dialogue *d,
-    struct buffer *out, struct error *err)
+static int write_request(
+    const struct llm *llm, const struct dialogue *d, struct json *root)
 {
-    struct json *root = json_new_object();
     int ok = root != NULL;
     if (d->system_prompt) {
         struct json *system = json_set_object(root, "systemInstruction");
@@ -88,22 +87,10 @@ static enum status render_stored(const struct llm *llm, const struct dialogue *d
     struct json *contents = json_set_array(root, "contents");
     for (size_t i = 0; ok && i < d->n_messages; i++)
         ok = add_message(contents, &d->messages[i]);
-    ok = ok && contents && nested_put(&generation, llm, root);
-    enum status s = ok ? json_print(root, JSON_COMPACT, out, err) : error_nomem(err, 1);
-    json_free(root);
-    return s;
+    return ok && contents && nested_put(&generation, llm, root);
 }
 
 static const struct frame_form data_form = { "\"data\":\"", 0 };
-
-static enum status render(const struct llm *llm, const struct dialogue *dialogue,
-    struct body *body, struct error *err)
-{
-    enum status s = render_stored(llm, dialogue, &body->text, err);
-    if (s == OK)
-        s = protocol_put_frames(dialogue, &data_form, &data_form, body, err);
-    return s;
-}
 
 const struct protocol protocol_gemini = {
     .name = "gemini",
@@ -117,6 +104,8 @@ const struct protocol protocol_gemini = {
     .check = check,
     .max_output_tokens = max_output_tokens,
     .max_tokens_key = "maxOutputTokens",
-    .render = render,
+    .write = write_request,
+    .image = &data_form,
+    .audio = &data_form,
     .parse = gemini_parse,
 };

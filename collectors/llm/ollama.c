@@ -84,10 +84,9 @@ static int add_parameters(struct json *root, const struct llm *llm)
            json_set_bool(root, "truncate", 0) && nested_put(&model_options, llm, root);
 }
 
-static enum status render_stored(const struct llm *llm, const struct dialogue *d,
-    struct buffer *out, struct error *err)
+static int write_request(
+    const struct llm *llm, const struct dialogue *d, struct json *root)
 {
-    struct json *root = json_new_object();
     int ok = json_set_text(root, "model", llm->model) != NULL;
     struct json *messages = json_set_array(root, "messages");
     if (d->system_prompt) {
@@ -97,10 +96,7 @@ static enum status render_stored(const struct llm *llm, const struct dialogue *d
     }
     for (size_t i = 0; ok && i < d->n_messages; i++)
         ok = add_message(messages, &d->messages[i]);
-    ok = ok && messages && add_parameters(root, llm);
-    enum status s = ok ? json_print(root, JSON_COMPACT, out, err) : error_nomem(err, 1);
-    json_free(root);
-    return s;
+    return ok && messages && add_parameters(root, llm);
 }
 
 /* An element of a list of images can look like a text of the dialogue, so the list is
@@ -127,13 +123,6 @@ static enum status put_images_in(
     return s == OK ? body_close(body, err) : s;
 }
 
-static enum status render(const struct llm *llm, const struct dialogue *dialogue,
-    struct body *body, struct error *err)
-{
-    enum status s = render_stored(llm, dialogue, &body->text, err);
-    return s == OK ? put_images_in(dialogue, body, err) : s;
-}
-
 const struct protocol protocol_ollama = {
     .name = "ollama",
     .path = "/api/chat",
@@ -142,6 +131,7 @@ const struct protocol protocol_ollama = {
     .check = check,
     .max_output_tokens = max_output_tokens,
     .max_tokens_key = "num_predict",
-    .render = render,
+    .write = write_request,
+    .put_frames = put_images_in,
     .parse = ollama_parse,
 };

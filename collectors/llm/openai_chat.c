@@ -102,10 +102,8 @@ static int add_parameters(struct json *root, const struct llm *llm)
     return json_set_bool(options, "include_usage", 1) != NULL;
 }
 
-static enum status render_stored(const struct llm *llm, const struct dialogue *d,
-    struct buffer *out, struct error *err)
+int openai_chat_write(const struct llm *llm, const struct dialogue *d, struct json *root)
 {
-    struct json *root = json_new_object();
     int ok = json_set_text(root, "model", llm->model) != NULL;
     struct json *messages = json_set_array(root, "messages");
     const char *detail = json_text(json_get(llm->options, "detail"), NULL);
@@ -117,23 +115,11 @@ static enum status render_stored(const struct llm *llm, const struct dialogue *d
     }
     for (size_t i = 0; ok && i < d->n_messages; i++)
         ok = add_message(messages, &d->messages[i], detail);
-    ok = ok && messages && add_parameters(root, llm);
-    enum status s = ok ? json_print(root, JSON_COMPACT, out, err) : error_nomem(err, 1);
-    json_free(root);
-    return s;
+    return ok && messages && add_parameters(root, llm);
 }
 
-static const struct frame_form image_form = { "{\"url\":\"", 1 };
-static const struct frame_form audio_form = { "{\"data\":\"", 0 };
-
-enum status openai_chat_render(const struct llm *llm, const struct dialogue *dialogue,
-    struct body *body, struct error *err)
-{
-    enum status s = render_stored(llm, dialogue, &body->text, err);
-    if (s == OK)
-        s = protocol_put_frames(dialogue, &image_form, &audio_form, body, err);
-    return s;
-}
+const struct frame_form openai_chat_image = { "{\"url\":\"", 1 };
+const struct frame_form openai_chat_audio = { "{\"data\":\"", 0 };
 
 /* ---- openai-chat ---------------------------------------------------------------- */
 
@@ -167,6 +153,8 @@ const struct protocol protocol_openai_chat = {
     .check = openai_chat_check,
     .max_output_tokens = openai_chat_max_tokens,
     .max_tokens_key = "max_completion_tokens (or max_tokens)",
-    .render = openai_chat_render,
+    .write = openai_chat_write,
+    .image = &openai_chat_image,
+    .audio = &openai_chat_audio,
     .parse = parse,
 };

@@ -13,8 +13,8 @@
 extern const char *const openai_chat_reserved[];
 MUST_CHECK enum status openai_chat_check(const struct llm *llm, struct error *err);
 int64_t openai_chat_max_tokens(const struct llm *llm);
-MUST_CHECK enum status openai_chat_render(const struct llm *llm,
-    const struct dialogue *dialogue, struct body *body, struct error *err);
+int openai_chat_write(const struct llm *llm, const struct dialogue *d, struct json *root);
+extern const struct frame_form openai_chat_image, openai_chat_audio;
 
 /* Read what a server sent back; see struct protocol.  id_header names the header with
  * the request's id. */

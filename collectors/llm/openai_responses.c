@@ -56,11 +56,10 @@ static int add_item(
     return ok;
 }
 
-static enum status render_stored(const struct llm *llm, const struct dialogue *d,
-    struct buffer *out, struct error *err)
+static int write_request(
+    const struct llm *llm, const struct dialogue *d, struct json *root)
 {
     const char *detail = protocol_option(&protocol_openai_responses, llm, "detail");
-    struct json *root = json_new_object();
     int ok = json_set_text(root, "model", llm->model) != NULL;
     if (ok && d->system_prompt)
         ok = json_set_text(root, "instructions", d->system_prompt) != NULL;
@@ -72,22 +71,10 @@ static enum status render_stored(const struct llm *llm, const struct dialogue *d
         ok = json_set_copy(root, json_key(p), p) != NULL;
     if (ok && !json_get(llm->parameters, "store"))
         ok = json_set_bool(root, "store", 0) != NULL;
-    ok = ok && input && json_set_bool(root, "stream", llm->stream);
-    enum status s = ok ? json_print(root, JSON_COMPACT, out, err) : error_nomem(err, 1);
-    json_free(root);
-    return s;
+    return ok && input && json_set_bool(root, "stream", llm->stream);
 }
 
 static const struct frame_form image_form = { "\"image_url\":\"", 1 };
-
-static enum status render(const struct llm *llm, const struct dialogue *dialogue,
-    struct body *body, struct error *err)
-{
-    enum status s = render_stored(llm, dialogue, &body->text, err);
-    if (s == OK)
-        s = protocol_put_frames(dialogue, &image_form, NULL, body, err);
-    return s;
-}
 
 const struct protocol protocol_openai_responses = {
     .name = "openai-responses",
@@ -99,6 +86,7 @@ const struct protocol protocol_openai_responses = {
     .kinds = PROTOCOL_SEES,
     .max_output_tokens = max_output_tokens,
     .max_tokens_key = "max_output_tokens",
-    .render = render,
+    .write = write_request,
+    .image = &image_form,
     .parse = openai_responses_parse,
 };

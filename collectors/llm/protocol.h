@@ -101,6 +101,15 @@ struct protocol_option {
 #define PROTOCOL_SEES (1u << VIEW_IMAGE | 1u << VIEW_VIDEO | 1u << VIEW_TEXT)
 #define PROTOCOL_SEES_AND_HEARS (PROTOCOL_SEES | 1u << VIEW_AUDIO)
 
+/* How a frame stands in a body.  before is what comes right in front of it: it ends with
+ * a quote ("data":") and holds another one, so that no text inside a JSON string can
+ * contain it.  The frame is base64, with "data:TYPE;base64," in front where is_data_url
+ * is set. */
+struct frame_form {
+    const char *before;
+    int is_data_url;
+};
+
 struct protocol {
     const char *name; /* as recipes say it */
 
@@ -137,10 +146,15 @@ struct protocol {
     int64_t (*max_output_tokens)(const struct llm *llm);
     const char *max_tokens_key; /* the parameter that sets this bound, for messages */
 
-    /* The request, into a body that is empty: its text with "sha256:" and a hash for every
-     * frame, then the frames (protocol_put_frames). */
-    enum status (*render)(const struct llm *llm, const struct dialogue *dialogue,
-        struct body *body, struct error *err);
+    /* Write the request into root, an empty object, with protocol_set_frame() for every
+     * frame.  False when out of memory. */
+    int (*write)(const struct llm *llm, const struct dialogue *d, struct json *root);
+    /* How frames stand in its text; NULL = it carries none of these. */
+    const struct frame_form *image, *audio;
+    /* Puts the frames into a body whose text is written, and closes it.  NULL: the forms
+     * say where they go. */
+    enum status (*put_frames)(
+        const struct dialogue *d, struct body *body, struct error *err);
 
     /* What came back, whole or stream (seen from the bytes).  Only running out of
      * memory is a failure here; all else is an answer or a failure in *out. */
@@ -188,21 +202,11 @@ struct key_use protocol_key(const struct protocol *p, const struct llm *llm);
  * false when out of memory. */
 int protocol_set_frame(struct json *object, const char *key, const struct frame *image);
 
-/* How a frame stands in a body.  before is what comes right in front of it: it ends with
- * a quote ("data":") and holds another one, so that no text inside a JSON string can
- * contain it.  The frame is base64, with "data:TYPE;base64," in front where is_data_url
- * is set. */
-struct frame_form {
-    const char *before;
-    int is_data_url;
-};
-
-/* Put the frames into a body whose text is written, in the order of the dialogue: what
- * stands for one is the before of its form, "sha256:", its hash and a quote.  audio is NULL
- * where the protocol has none; E_DATA where the dialogue holds some all the same. */
-MUST_CHECK enum status protocol_put_frames(const struct dialogue *d,
-    const struct frame_form *image, const struct frame_form *audio, struct body *body,
-    struct error *err);
+/* Render the request into an empty body: what is stored, its text with "sha256:" and a hash
+ * for every frame, and the frames that are sent in their places.  E_DATA where the dialogue
+ * holds what the protocol does not carry. */
+MUST_CHECK enum status protocol_render(const struct protocol *p, const struct llm *llm,
+    const struct dialogue *d, struct body *body, struct error *err);
 
 /* What a plain HTTP status stands for; FAILURE_NONE below 400. */
 enum failure protocol_failure_of_status(int http_status);

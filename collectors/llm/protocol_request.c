@@ -289,8 +289,9 @@ static enum status put_frame(struct frame *frame, const struct frame_form *form,
     return body_add_frame(body, at, frame, form->is_data_url, err);
 }
 
-enum status protocol_put_frames(const struct dialogue *d, const struct frame_form *image,
-    const struct frame_form *audio, struct body *body, struct error *err)
+/* In the order of the dialogue. */
+static enum status put_frames(const struct protocol *p, const struct dialogue *d,
+    struct body *body, struct error *err)
 {
     const char *rest = buffer_str(&body->text);
     for (size_t i = 0; i < d->n_messages; i++) {
@@ -300,10 +301,24 @@ enum status protocol_put_frames(const struct dialogue *d, const struct frame_for
             if (!frame)
                 continue;
             int is_audio = text_starts(frame_media_type(frame), "audio/");
-            enum status s = put_frame(frame, is_audio ? audio : image, &rest, body, err);
+            enum status s =
+                put_frame(frame, is_audio ? p->audio : p->image, &rest, body, err);
             if (s != OK)
                 return s;
         }
     }
     return body_close(body, err);
+}
+
+enum status protocol_render(const struct protocol *p, const struct llm *llm,
+    const struct dialogue *d, struct body *body, struct error *err)
+{
+    struct json *root = json_new_object();
+    enum status s = root && p->write(llm, d, root)
+                        ? json_print(root, JSON_COMPACT, &body->text, err)
+                        : error_nomem(err, 1);
+    json_free(root);
+    if (s == OK)
+        s = p->put_frames ? p->put_frames(d, body, err) : put_frames(p, d, body, err);
+    return s;
 }

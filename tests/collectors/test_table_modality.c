@@ -96,7 +96,7 @@ static void test_every_protocol(void **state)
     for (size_t i = 0; (p = protocol_at(i)); i++) {
         struct body body;
         body_init(&body);
-        assert_int_equal(p->render(&llm, d, &body, NULL), OK);
+        assert_int_equal(protocol_render(p, &llm, d, &body, NULL), OK);
         if (!strstr(buffer_str(&body.text), "View log, a table with 2 rows:") ||
             !strstr(buffer_str(&body.text), line))
             fail_msg("%s: %s", p->name, buffer_str(&body.text));

@@ -51,10 +51,9 @@ static int add_line(
     return ok && json_set_text(line, "text", part->text);
 }
 
-static enum status render_stored(const struct llm *llm, const struct dialogue *d,
-    struct buffer *out, struct error *err)
+static int write_request(
+    const struct llm *llm, const struct dialogue *d, struct json *root)
 {
-    struct json *root = json_new_object();
     int ok = !d->system_prompt || json_set_text(root, "manner", d->system_prompt);
     struct json *lines = json_set_array(root, "lines");
     for (size_t i = 0; ok && i < d->n_messages; i++)
@@ -62,22 +61,10 @@ static enum status render_stored(const struct llm *llm, const struct dialogue *d
             ok = add_line(lines, d->messages[i].is_assistant, &d->messages[i].parts[k]);
     for (const struct json *p = json_first(llm->parameters); ok && p; p = json_next(p))
         ok = json_set_copy(root, json_key(p), p) != NULL;
-    ok = ok && lines;
-    enum status s = ok ? json_print(root, JSON_COMPACT, out, err) : error_nomem(err, 1);
-    json_free(root);
-    return s;
+    return ok && lines != NULL;
 }
 
 static const struct frame_form image_form = { "\"picture\":\"", 0 };
-
-static enum status render(const struct llm *llm, const struct dialogue *dialogue,
-    struct body *body, struct error *err)
-{
-    enum status s = render_stored(llm, dialogue, &body->text, err);
-    if (s == OK)
-        s = protocol_put_frames(dialogue, &image_form, NULL, body, err);
-    return s;
-}
 
 /* ---- the answer ----------------------------------------------------------------- */
 
@@ -134,6 +121,7 @@ const struct protocol protocol_echo = {
     .check = check,
     .max_output_tokens = max_output_tokens,
     .max_tokens_key = "most",
-    .render = render,
+    .write = write_request,
+    .image = &image_form,
     .parse = parse,
 };

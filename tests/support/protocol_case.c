@@ -171,7 +171,7 @@ void protocol_expect_render(const struct protocol *p, const char *parameters,
         OK);
     assert_int_equal(frame_cache_new(1 << 20, &cache, NULL), OK);
     assert_int_equal(dialogue_build(f.store, cache, call + 1, &llm, &d, NULL), OK);
-    assert_int_equal(p->render(&llm, d, &body, NULL), OK);
+    assert_int_equal(protocol_render(p, &llm, d, &body, NULL), OK);
     protocol_flatten(&body, &sent);
     compare(d, expected, 1, &body.text);
     compare(d, expected, 0, &sent);

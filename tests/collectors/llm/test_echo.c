@@ -84,7 +84,7 @@ static void ask(const struct llm *llm, const struct dialogue *d, const char *bas
     struct body body;
     body_init(&body);
     assert_int_equal(protocol_check(p, llm, NULL), OK);
-    assert_int_equal(p->render(llm, d, &body, NULL), OK);
+    assert_int_equal(protocol_render(p, llm, d, &body, NULL), OK);
     char *url = protocol_url(p, llm, base), *headers = protocol_headers(p, llm);
     struct exchange ex = { .url = url,
         .extra = headers,

@@ -141,7 +141,7 @@ static void test_rendered(void **state)
         struct buffer sent;
         body_init(&body);
         if (protocol_check(row->p, &llm, &err) != OK ||
-            row->p->render(&llm, row->sound ? heard : seen, &body, &err) != OK)
+            protocol_render(row->p, &llm, row->sound ? heard : seen, &body, &err) != OK)
             fail_msg("%s: %s", row->p->name, err.msg);
         protocol_flatten(&body, &sent);
         expect(row, 1, buffer_str(&body.text));
@@ -160,7 +160,7 @@ static void test_ollama(void **state)
     struct llm llm = make_llm(&row, 0);
     struct body body;
     body_init(&body);
-    assert_int_equal(protocol_ollama.render(&llm, seen, &body, NULL), OK);
+    assert_int_equal(protocol_render(&protocol_ollama, &llm, seen, &body, NULL), OK);
     const char *text = "View first_person, 3 frames, every 0.5 s:\\nAt 0 s:\\nAt 0.5 s:"
                        "\\nAt 1 s:\\nView side:\\n" KINDS_TEXT "\\nWhat is";
     assert_non_null(strstr(buffer_str(&body.text), text));
@@ -191,7 +191,7 @@ static void test_no_sound(void **state)
             n_silent++;
             assert_non_null(strstr(err.msg, "llm \"x\": the protocol"));
             assert_non_null(strstr(err.msg, "carries no audio"));
-            assert_int_equal(row->p->render(&llm, heard, &body, &err), E_DATA);
+            assert_int_equal(protocol_render(row->p, &llm, heard, &body, &err), E_DATA);
         }
         body_release(&body);
         json_free(llm.parameters);

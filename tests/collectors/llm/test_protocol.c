@@ -229,7 +229,7 @@ static void test_every_body(void **state)
             struct error err = ERROR_INIT;
             llm.stream = stream;
             body_init(&body);
-            if (p->render(&llm, dialogue, &body, &err) != OK)
+            if (protocol_render(p, &llm, dialogue, &body, &err) != OK)
                 fail_msg("%s: %s", p->name, err.msg);
             protocol_flatten(&body, &sent);
             json_free(object(buffer_str(&sent)));
@@ -281,7 +281,7 @@ static void expect_body(
     struct body body;
     body_init(&body);
     expect_ok(p, &llm);
-    assert_int_equal(p->render(&llm, dialogue, &body, NULL), OK);
+    assert_int_equal(protocol_render(p, &llm, dialogue, &body, NULL), OK);
     char *expected =
         text_format("%s{\"role\":\"user\",\"content\":["
                     "{\"type\":\"%s\",\"text\":\"View first_person:\"},%s,"
@@ -401,7 +401,7 @@ static void test_empty_answer(void **state)
     struct llm llm = make_llm("{\"max_tokens\":64}", NULL);
     struct body body;
     body_init(&body);
-    assert_int_equal(protocol_anthropic.render(&llm, &d, &body, NULL), OK);
+    assert_int_equal(protocol_render(&protocol_anthropic, &llm, &d, &body, NULL), OK);
     assert_non_null(strstr(buffer_str(&body.text), PROTOCOL_NO_ANSWER));
     assert_null(strstr(buffer_str(&body.text), "\"\""));
     body_release(&body);

@@ -56,6 +56,7 @@ struct experiment_row {
     const struct json *config;   /* NULL = nothing to add */
     const struct json *training; /* config of the world it trains in; NULL = the same */
     const char *baseline;        /* ROW_BASELINE */
+    int is_bound;
     const struct json *offer;
     int trained_elsewhere; /* on the data of the command, not on those of "transfer" */
 };
@@ -69,6 +70,7 @@ struct experiment_setting {
 
 struct experiment {
     struct json *root; /* the file; owned */
+    char *file;        /* its name, for messages; owned */
     const char *name, *title, *question;
     enum experiment_kind kind;
     size_t n_seeds;

@@ -14,6 +14,7 @@
 #include "m4a1/tmo/config.h"
 #include "m4a1/tmo/cross_validation.h"
 #include "m4a1/tmo/environment.h"
+#include "m4a1/tmo/experiment_config.h"
 #include "m4a1/tmo/learner.h"
 #include "m4a1/tmo/policy_network.h"
 #include "m4a1/tmo/oracle.h"
@@ -22,43 +23,8 @@
 #define KEY_MAX ((size_t)16 << 20)
 #define TABLE_MAX 4000000 /* estimates that are worth tabulating before training */
 
-const struct experiment_figure_name experiment_figures[N_EX_FIGURES] = {
-    [EX_REWARD] = { "reward", "reward", 1, 3 },
-    [EX_SHARE] = { "share", "% of bound", 100, 1 },
-    [EX_REWARD_TEST] = { "reward_test", "reward, test-fitted", 1, 3 },
-    [EX_RESPONSE] = { "response", "response", 1, 3 },
-    [EX_ASSOCIATION] = { "association", "association", 1, 3 },
-    [EX_LATENCY_S] = { "latency_s", "latency s", 1, 2 },
-    [EX_USAGE_USD] = { "usage_usd", "usage mUSD", 1000, 2 },
-    [EX_PRIVACY] = { "privacy", "privacy", 1, 2 },
-    [EX_VIOLATION] = { "violation", "violations %", 100, 1 },
-    [EX_EXCESS] = { "excess", "excess %", 100, 1 },
-    [EX_LOCAL] = { "local", "local %", 100, 1 },
-    [EX_VIEWS] = { "views", "views a turn", 1, 2 },
-    [EX_FEATURES] = { "features", "inputs", 1, 0 },
-    [EX_PARAMETERS] = { "parameters", "parameters", 1, 0 },
-    [EX_CPU_S] = { "cpu_s", "CPU s", 1, 2 },
-    [EX_MSE] = { "mse", "squared error", 1, 3 },
-    [EX_MAE] = { "mae", "absolute error", 1, 3 },
-    [EX_PEARSON] = { "pearson", "Pearson r", 1, 3 },
-    [EX_SPEARMAN] = { "spearman", "Spearman r", 1, 3 },
-    [EX_SLOPE] = { "slope", "slope", 1, 2 },
-    [EX_GAIN] = { "gain", "error gone %", 100, 1 },
-    [EX_BEST_SHARE] = { "best_share", "best action %", 100, 1 },
-    [EX_HELD_OUT_MSE] = { "held_out_mse", "held-out error", 1, 3 },
-    [EX_HELD_OUT_PEARSON] = { "held_out_pearson", "held-out r", 1, 3 },
-};
-
 const enum experiment_figure experiment_by_session[N_BY_SESSION] = { EX_REWARD,
     EX_RESPONSE, EX_LATENCY_S, EX_USAGE_USD };
-
-enum experiment_figure experiment_figure_of(const char *name)
-{
-    int f = 0;
-    while (f < N_EX_FIGURES && strcmp(experiment_figures[f].name, name) != 0)
-        f++;
-    return (enum experiment_figure)f;
-}
 
 /* Everything of one cell; released together. */
 struct cell {
@@ -113,24 +79,14 @@ static const struct json *offer_of(const struct experiment_value *value)
     return value->offer;
 }
 
-/* The file's config, then that of each value, then the row's. */
+/* The cell's config, with the steps that were asked for on the command line. */
 static enum status configure(struct cell *c, struct error *err)
 {
-    const struct experiment *e = c->lab->experiment;
-    const struct json *base = json_get(e->root, "config");
-    tmo_config_init(&c->config, json_bool(json_get(base, "as_published"), 0));
-    enum status s = base ? tmo_config_read(&c->config, base, e->name, err) : OK;
-    for (size_t i = 0; i < e->n_factors && !s; i++) {
-        const struct experiment_value *value =
-            experiment_value_of(e, c->place->setting, i);
-        if (value && value->config)
-            s = tmo_config_read(&c->config, value->config, e->name, err);
-    }
-    if (!s && c->row->config)
-        s = tmo_config_read(&c->config, c->row->config, e->name, err);
+    enum status s = experiment_configure(
+        c->lab->experiment, c->place->setting, c->row, &c->config, err);
     if (!s && c->lab->steps)
         c->config.learner.steps = c->lab->steps;
-    return s ? s : tmo_config_settle(&c->config, err);
+    return s;
 }
 
 /* ---- data ---- */
@@ -144,13 +100,10 @@ static enum status make_data(struct cell *c, struct error *err)
                        : error_set(err, E_ARG, "experiment %s needs data",
                              c->lab->experiment->name);
     }
-    const struct synthetic_shape of = {
-        (size_t)json_int(json_get(shape, "views"), 0),
-        (size_t)json_int(json_get(shape, "tasks"), 0),
-        (size_t)json_int(json_get(shape, "turns"), 0),
-        (size_t)json_int(json_get(shape, "sessions"), 10000),
-    };
-    enum status s = synthetic_make(&of, c->place->seed, &c->made, err);
+    struct synthetic_shape of;
+    enum status s = experiment_shape(shape, c->lab->experiment->file, &of, err);
+    if (!s)
+        s = synthetic_make(&of, c->place->seed, &c->made, err);
     if (!s)
         s = synthetic_costs(
             c->config.environment.costs.device, of.n_views, &c->config.table, err);
@@ -438,10 +391,8 @@ static enum status train_elsewhere(struct cell *c, struct error *err)
 static enum status train_otherwise(struct cell *c, struct error *err)
 {
     struct tmo_config config;
-    enum status s = tmo_config_copy(&c->config, &config, err);
-    if (s)
-        return s;
-    s = tmo_config_read(&config, c->row->training, c->lab->experiment->name, err);
+    enum status s = experiment_configure_training(
+        c->lab->experiment, c->row, &c->config, &config, err);
     if (!s)
         s = environment_of(
             c, &config, c->rec, c->train, c->n_train, &c->env_trained, err);

@@ -86,13 +86,57 @@ bad() { # what, jq filter, expected message
     check_status 1 "$1" "$M4A1" experiment - bad.json --out bad --quiet
     check_output "$1 is named" "$3"
 }
-bad "an unknown member" '.rwos = []' '"rwos" is unknown'
-bad "an unknown config member" '.config.tua = 3' 'tua'
-bad "a baseline that is not there" '.rows[1].baseline = "lokal"' 'lokal'
-bad "a claim of a row that is not there" '.claims[0].of = "PPO"' 'A2C is not beyond the bound'
+bad "an unknown member" '.rwos = []' '"rwos" is unknown; there are name, title'
+bad "an unknown config member" '.config.tua = 3' 'bad.json: config: unknown member "tua"'
+bad "an unknown member of a value's config" '.factors[0].values[1].config.tua = 3' \
+    'factor "tau", value "3", config: unknown member "tua"'
+bad "an unknown member of a row's config" '.rows[1].config.tua = 3' 'row "Local", config: unknown member "tua"'
+bad "configs that do not go together" '.rows[1].config = { constraints: [], handling: "shield" }' \
+    'row "Local" with "tau 1": handling "shield" has nothing to handle'
+bad "training that is no config" '.rows[0].training.tua = 3' 'row "A2C", training: unknown member "tua"'
+bad "a baseline that is not there" '.rows[1].baseline = "lokal"' \
+    'row "Local": there is no baseline "lokal"; there are random, local'
+bad "a row that is two things" '.rows[1].bound = true' 'row "Local" is a baseline and the bound'
+bad "training of a baseline" '.rows[1].training = {}' '"training" and "trained_on" are of learners'
+bad "two rows of a name" '.rows[1].name = "A2C"' 'row "A2C" is there twice'
+bad "two values of a label" '.factors[0].values[1].label = "1"' 'value "1" is there twice'
+bad "an unknown offer" '.rows[2].offer.views = "some"' 'row "No views": offer: "views" is one of "all", "none"'
+bad "an unknown member of an offer" '.rows[2].offer.view = "none"' 'offer: "view" is unknown; there are role, views, llms'
 bad "no rows" '.rows = []' '"rows" lists'
+bad "no columns" 'del(.columns)' 'columns: a list of figures'
+bad "an unknown column" '.columns[0] = "rewrd"' 'columns: there is no figure "rewrd" of policies; there are reward, share'
+bad "a column of estimators" '.columns[0] = "mse"' 'columns: there is no figure "mse" of policies'
+bad "a column twice" '.columns[1] = "reward"' 'columns: "reward" is there twice'
+bad "a claim of a row that is not there" '.claims[0].of = "PPO"' \
+    'claim "A2C is not beyond the bound": there is no row "PPO"; there are "A2C", "Local"'
+bad "a claim against a row that is not there" '.claims[0].against = "PPO"' 'there is no row "PPO"'
+bad "a claim of a figure that is not kept by session" '.claims[0].figure = "local"' \
+    'there is no figure "local" that is kept by session; there are reward, response'
+bad "a claim that cannot fail" 'del(.claims[0].most)' '"least", "most" or both must be there'
+bad "a claim with a range that is none" '.claims[0] += { least: 1 }' '"least" 1 is above "most" 0'
+bad "a claim whose range is a text" '.claims[0].most = "0"' '"most" is a number'
+bad "a claim with an unknown member" '.claims[0].atleast = 1' 'claims: "atleast" is unknown'
+bad "a claim relative to nothing" 'del(.claims[0].against) | .claims[0].relative = true' '"relative" to what'
 bad "a plot outside of the folder" '.plots[0].name = "../out"' 'without /'
-bad "data out of range" '.factors[0].values[0].data.views = 11' '1 to 10 views'
+bad "a plot without a name" '.plots[0].name = ""' 'plots: "name" is a text that must be there'
+bad "two plots of a name" '.plots += [.plots[0] | .name = "Reward"]' 'plot "Reward" is there twice'
+bad "a plot of an unknown kind" '.plots[0].kind = "pie"' 'plot "reward": "kind" is one of "bars", "lines", "points"'
+bad "a plot of an unknown figure" '.plots[0].y = "rewrd"' 'plot "reward": there is no figure "rewrd"'
+bad "a plot by an unknown factor" '.plots[0].factor = "k"' 'plot "reward": there is no factor "k"; there are "tau"'
+bad "a plot of an unknown row" '.plots[0].rows = ["PPO"]' 'plot "reward": there is no row "PPO"'
+bad "a plot with an unknown member" '.plots[0].ylabel = "x"' 'plots: "ylabel" is unknown'
+bad "a logarithmic axis from 0" '.plots[0].log_x = true | .factors[0].values[0].x = 0' \
+    'plot "reward": "log_x" needs an "x" above 0, and setting "tau 1" has none'
+bad "data out of range" '.factors[0].values[0].data.views = 11' \
+    'factor "tau", value "1": data: synthetic data have 1 to 10 views'
+bad "data that are no numbers" '.factors[0].values[0].data.views = "2"' 'data.views is a whole number'
+bad "data with an unknown member" '.factors[0].values[0].data.view = 2' 'data: "view" is unknown'
+bad "data of some settings only" 'del(.factors[0].values[1].data)' 'setting "tau 3" has no "data", and others have'
+bad "published figures of no row" '.factors[0].values[0].published.PPO = {}' 'published: there is no row "PPO"'
+bad "an experiment's name outside of the folder" '.name = "../../out"' '"name" is "../../out", and becomes a file'
+bad "half a seed" '.seeds = 1.5' '"seeds" is a whole number'
+bad "crossed that is a text" '.crossed = "no"' '"crossed" is true or false'
+check "nothing was made for any of them" test ! -e bad
 
 # The same data on both sides of a transfer.
 if [ -n "$SHARED" ] && [ -f "$SHARED/data/m4a1_public.json" ]; then

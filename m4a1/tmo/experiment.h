@@ -15,7 +15,8 @@
  *                "trained_on": "here" | "elsewhere" }, ...],
  *     "columns": ["reward", ...],        of the table
  *     "claims": [{ "text", "figure", "of", "against", "relative", "least", "most" }, ...],
- *     "plots": [{ "name", "title", "kind", "y", "x_label", "log_x", "rows" }, ...] }
+ *     "plots": [{ "name", "title", "kind", "y", "x", "factor", "x_label", "log_x",
+ *                 "rows" }, ...] }
  *
  * A setting is one value of each factor; a cell is a setting, a row and a seed.  "data":
  * {"views", "tasks", "turns", "sessions"} makes synthetic data (synthetic.h); "offer"

@@ -1,12 +1,7 @@
 /* experiment_cell.h - run one cell of an experiment: a setting, a row, a seed.
  *
  * What a cell found is a JSON object that can be kept in a file and read again, so that an
- * experiment can be resumed:
- *   { "key", "experiment", "setting", "row", "seed", "digest", "config",
- *     "figures": { "reward": ..., ... },
- *     "sessions": [[id, reward, response, latency_s, usage_usd], ...],
- *     "measured": { "cpu_s": ... } }
- * All but "measured" is the same whenever one build runs it again. */
+ * experiment can be resumed (experiment_outcome.h). */
 #ifndef M4A1_TMO_EXPERIMENT_CELL_H
 #define M4A1_TMO_EXPERIMENT_CELL_H
 
@@ -16,7 +11,7 @@
 #include "m4a1/base/hash.h"
 #include "m4a1/base/json.h"
 #include "m4a1/tmo/experiment.h"
-#include "m4a1/tmo/experiment_figure.h"
+#include "m4a1/tmo/experiment_outcome.h"
 
 /* What all cells share. */
 struct experiment_lab {
@@ -32,13 +27,16 @@ struct experiment_place {
     uint64_t seed;
 };
 
-/* Figures that are kept by session, in the order of "sessions" behind the id. */
-#define N_BY_SESSION 4
-extern const enum experiment_figure experiment_by_session[N_BY_SESSION];
-
-/* What fixes the outcome of a cell: SHA-256 over version, data, settings, row and seed. */
+/* What fixes the outcome of a cell: SHA-256 over version, data, settings, what the row is
+ * and seed.  Names of experiments, settings and rows are not in it: cells of one key are
+ * one. */
 MUST_CHECK enum status experiment_cell_key(const struct experiment_lab *lab,
     const struct experiment_place *place, char key[HASH_HEX], struct error *err);
+
+/* Refuse what does not go with the data, before anything is run: llms and views that they
+ * lack, and rows that are left without an action. */
+MUST_CHECK enum status experiment_cell_check(const struct experiment_lab *lab,
+    const struct experiment_place *place, struct error *err);
 
 /* Run it.  Any number of threads may run cells of one lab. */
 MUST_CHECK enum status experiment_cell_run(const struct experiment_lab *lab,

@@ -189,16 +189,44 @@ static enum status check_row(const struct experiment *e, size_t at, struct error
 /* ---- configs ---- */
 
 static enum status check_config(const struct experiment *e, size_t setting,
-    const struct experiment_row *row, struct error *err)
+    const struct experiment_row *row, int *is_constrained, struct error *err)
 {
     struct tmo_config config, training;
     enum status s = experiment_configure(e, setting, row, &config, err);
+    *is_constrained = config.environment.n_constraints > 0 &&
+                      config.environment.handling != HANDLING_NONE;
     if (!s && row->training) {
         s = experiment_configure_training(e, row, &config, &training, err);
         tmo_config_release(&training);
     }
     tmo_config_release(&config);
     return s && s != E_NOMEM ? E_DATA : s;
+}
+
+/* Every row's, and that there is the bound that figures are measured by. */
+static enum status check_setting(
+    const struct experiment *e, size_t setting, struct error *err)
+{
+    int n_bounds = 0, n_budget_bounds = 0, is_constrained;
+    for (size_t i = 0; i < e->n_rows; i++) {
+        enum status s = check_config(e, setting, &e->rows[i], &is_constrained, err);
+        if (s)
+            return s;
+        n_bounds += e->rows[i].kind == ROW_BOUND;
+        n_budget_bounds += e->rows[i].kind == ROW_BOUND && is_constrained;
+    }
+    if (!n_bounds && experiment_shows(e, EX_SHARE))
+        return error_set(err, E_DATA,
+            "%s: \"share\" needs a row that is the bound: {\"name\": \"Bound\", "
+            "\"bound\": true}",
+            e->file);
+    if (!n_budget_bounds && experiment_shows(e, EX_AVOIDABLE))
+        return error_set(err, E_DATA,
+            "%s: \"avoidable\" needs a row that is the bound under budgets: {\"name\": "
+            "\"Bound under budgets\", \"bound\": true, \"config\": {\"handling\": "
+            "\"shield\"}}",
+            e->file);
+    return OK;
 }
 
 enum status experiment_check(const struct experiment *e, struct error *err)
@@ -213,7 +241,6 @@ enum status experiment_check(const struct experiment *e, struct error *err)
     if (!s)
         s = experiment_check_shown(e, err);
     for (size_t i = 0; i < e->n_settings && !s; i++)
-        for (size_t row = 0; row < e->n_rows && !s; row++)
-            s = check_config(e, i, &e->rows[row], err);
+        s = check_setting(e, i, err);
     return s;
 }

@@ -4,6 +4,7 @@
 
 #include "m4a1/base/error.h"
 #include "m4a1/tmo/experiment.h"
+#include "m4a1/tmo/experiment_figure.h"
 
 #define EXPERIMENT_WHERE 700 /* bytes of "FILE: row "...": ..." */
 
@@ -15,6 +16,9 @@ MUST_CHECK enum status experiment_check_row(
  * E_DATA lists those there are. */
 MUST_CHECK enum status experiment_check_figure(const struct experiment *e,
     const char *name, unsigned kinds, const char *where, struct error *err);
+
+/* True where a column, claim or plot is of this figure. */
+int experiment_shows(const struct experiment *e, enum experiment_figure figure);
 
 /* Columns, claims and plots. */
 MUST_CHECK enum status experiment_check_shown(

@@ -230,6 +230,25 @@ static enum status check_plot(const struct experiment *e, const struct json *plo
     return s ? s : check_plot_rows(e, plot, where, err);
 }
 
+int experiment_shows(const struct experiment *e, enum experiment_figure figure)
+{
+    const char *name = experiment_figures[figure].name;
+    for (const struct json *c = json_first(json_get(e->root, "columns")); c;
+         c = json_next(c))
+        if (strcmp(json_text(c, ""), name) == 0)
+            return 1;
+    for (const struct json *c = json_first(json_get(e->root, "claims")); c;
+         c = json_next(c))
+        if (strcmp(json_text(json_get(c, "figure"), ""), name) == 0)
+            return 1;
+    for (const struct json *p = json_first(json_get(e->root, "plots")); p;
+         p = json_next(p))
+        if (strcmp(json_text(json_get(p, "x"), ""), name) == 0 ||
+            strcmp(json_text(json_get(p, "y"), ""), name) == 0)
+            return 1;
+    return 0;
+}
+
 enum status experiment_check_shown(const struct experiment *e, struct error *err)
 {
     const struct json *claims = NULL, *plots = NULL;

@@ -18,13 +18,15 @@ enum experiment_figure {
     EX_USAGE_USD,
     EX_PRIVACY,
     EX_VIOLATION, /* share of sessions that exceed some budget */
+    EX_AVOIDABLE, /* the same of those that the bound under budgets keeps; set by results */
     EX_EXCESS,    /* their mean excess over it, the greatest share of a budget */
     EX_LOCAL,     /* share of turns answered by local llms */
     EX_VIEWS,     /* views that the llm sees with a turn */
-    EX_FEATURES,  /* numbers of an observation */
+    EX_FEATURES, /* numbers of an observation */
     EX_PARAMETERS,
-    EX_CPU_S, /* of training */
-    EX_MSE,   /* of estimators, from here on */
+    EX_UNPROVED, /* of the bound: share of sessions whose best was not proved */
+    EX_CPU_S,    /* of training */
+    EX_MSE,      /* of estimators, from here on */
     EX_MAE,
     EX_PEARSON,
     EX_SPEARMAN,

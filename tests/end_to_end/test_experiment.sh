@@ -60,6 +60,48 @@ check_output "which is run again" '15 of 16 cells were there already'
 check "it runs with more steps" "$M4A1" experiment - small.json --out a --quiet --steps 600
 check_no_output "which is another experiment" 'cells were there already'
 
+# Two bounds: each row is measured against the one that is as constrained as it is.
+cat >bounds.json <<'END'
+{ "name": "bounds", "title": "Two bounds.", "question": "Which bound is whose?", "seeds": 2,
+  "config": { "as_published": true, "learner": { "name": "a2c", "steps": 500 } },
+  "factors": [{ "name": "budget", "values": [
+      { "label": "3 s", "config": { "constraints": [{ "kind": "latency", "budget": 3 }] },
+        "data": { "views": 2, "tasks": 2, "turns": 3, "sessions": 60 } },
+      { "label": "none can keep", "config": { "constraints": [{ "kind": "latency", "budget": 0.001 }] },
+        "data": { "views": 2, "tasks": 2, "turns": 3, "sessions": 60 } }] }],
+  "rows": [{ "name": "Bound", "bound": true },
+      { "name": "Bound under budgets", "bound": true, "config": { "handling": "shield" } },
+      { "name": "Cloud", "baseline": "cloud" }, { "name": "Cloud again", "baseline": "cloud" },
+      { "name": "A2C, constrained", "config": { "handling": "shield" } }],
+  "columns": ["reward", "share", "violation", "avoidable"],
+  "claims": [
+      { "text": "kept", "figure": "avoidable", "of": "A2C, constrained", "most": 0 },
+      { "text": "not kept", "figure": "avoidable", "of": "Cloud", "most": 0 }] }
+END
+check "two bounds" "$M4A1" experiment - bounds.json --out bounds --quiet
+row='def row($s; $r): .settings[$s].rows[] | select(.row == $r).figures;
+    def near($a; $b): ($a - $b) | fabs < 1e-9;'
+check "the share of a row without budgets is that of the bound without them" jq -e "$row"'
+    . as $all | all(0, 1; . as $s | all(0, 1; . as $i | $all |
+        near(row($s; "Cloud").share.by_seed[$i];
+            row($s; "Cloud").reward.by_seed[$i] / row($s; "Bound").reward.by_seed[$i])))' bounds/results.json
+check "the share of a constrained row is that of the bound under budgets" jq -e "$row"'
+    . as $all | all(0, 1; . as $i | $all |
+        near(row(0; "A2C, constrained").share.by_seed[$i];
+            row(0; "A2C, constrained").reward.by_seed[$i] /
+            row(0; "Bound under budgets").reward.by_seed[$i]))' bounds/results.json
+check "both bounds are all of themselves" jq -e "$row"'
+    row(0; "Bound").share.mean == 1 and row(0; "Bound under budgets").share.mean == 1' bounds/results.json
+check "what could be kept and was not is avoidable" jq -e "$row"'
+    row(0; "Cloud") | .violation.mean > 0 and .avoidable.mean == .violation.mean' bounds/results.json
+check "what nothing could keep is not" jq -e "$row"'
+    row(1; "Cloud") | .violation.mean == 1 and .avoidable.mean == 0' bounds/results.json
+check "and so the claims say" jq -e '[.claims[] | [.text, .verdict] | join(" ")] ==
+    ["kept holds", "not kept fails", "kept holds", "not kept holds"]' bounds/results.json
+check "rows that are the same are run once" sh -c '[ "$(ls bounds/cells | wc -l)" -eq 16 ]'
+check "and have the same figures" jq -e "$row"'
+    row(0; "Cloud") == row(0; "Cloud again")' bounds/results.json
+
 # Stopped, and going on.
 jq '.seeds = 40 | .config.learner.steps = 20000' small.json >long.json
 "$M4A1" experiment - long.json --out c --quiet >/dev/null 2>stopped &
@@ -136,6 +178,9 @@ bad "published figures of no row" '.factors[0].values[0].published.PPO = {}' 'pu
 bad "an experiment's name outside of the folder" '.name = "../../out"' '"name" is "../../out", and becomes a file'
 bad "half a seed" '.seeds = 1.5' '"seeds" is a whole number'
 bad "crossed that is a text" '.crossed = "no"' '"crossed" is true or false'
+bad "a share without a bound" '.rows |= map(select(.bound | not)) | del(.claims)' '"share" needs a row that is the bound'
+bad "what is avoidable without a bound under budgets" '.columns += ["avoidable"]' \
+    '"avoidable" needs a row that is the bound under budgets'
 check "nothing was made for any of them" test ! -e bad
 
 # The same data on both sides of a transfer.

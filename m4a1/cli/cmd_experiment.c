@@ -1,20 +1,18 @@
 /* cmd_experiment.c - m4a1 experiment: a study as one command, resumable, on all cores. */
-#include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "m4a1/base/files.h"
-#include "m4a1/base/pool.h"
 #include "m4a1/base/text.h"
 #include "m4a1/cli/cli.h"
+#include "m4a1/cli/experiment_study.h"
 #include "m4a1/report/experiment_plots.h"
 #include "m4a1/report/experiment_text.h"
 #include "m4a1/tmo/experiment_results.h"
 #include "m4a1/tmo/transfer.h"
 
-#define CELL_MAX ((size_t)64 << 20)
+#define MAP_MAX ((size_t)1 << 20)
 #define TEXT_MAX ((size_t)64 << 20)
 
 static const struct cli_option options[] = {
@@ -30,69 +28,12 @@ static const struct cli_option options[] = {
     { NULL, NULL, NULL },
 };
 
-/* What the cells share; the lock guards progress and counts. */
-struct study {
-    struct experiment_lab lab;
-    struct experiment *experiment;
-    struct dataset *data, *other; /* owned */
-    char *out, *cells_folder;     /* owned */
-    size_t n_seeds, n_cells, n_kept;
-    struct json **cells; /* [n_cells]; owned */
-    pthread_mutex_t lock;
-    struct progress *progress;
-};
-
-struct cell_job {
-    struct study *study;
-    size_t index;
-    enum status status;
-    struct error err;
-};
-
 static int interrupted(void)
 {
     return cli_interrupted != 0;
 }
 
-static struct experiment_place place_of(const struct study *study, size_t index)
-{
-    size_t n_rows = study->experiment->n_rows, n_seeds = study->n_seeds;
-    return (struct experiment_place) { index / (n_rows * n_seeds),
-        index / n_seeds % n_rows, index % n_seeds };
-}
-
-/* ---- cells ---- */
-
-/* A name for people, with a key that tells different settings apart. */
-static char *cell_path(
-    const struct study *study, const struct experiment_place *place, const char *key)
-{
-    char *row = text_copy(study->experiment->rows[place->row].name);
-    if (!row)
-        return NULL;
-    for (char *c = row; *c; c++)
-        if (!strchr(
-                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-", *c))
-            *c = '_';
-    char *path = text_format("%s/%03zu-%s-seed%" PRIu64 "-%.12s.json",
-        study->cells_folder, place->setting, row, place->seed, key);
-    free(row);
-    return path;
-}
-
-/* A cell that an earlier run left, or NULL. */
-static struct json *kept_cell(const char *path, const char *key)
-{
-    struct json *cell = NULL;
-    if (!file_exists(path) ||
-        json_read_file(path, CELL_MAX, JSON_UNIQUE_KEYS, &cell, NULL) != OK)
-        return NULL;
-    if (strcmp(json_text(json_get(cell, "key"), ""), key) == 0 &&
-        json_is_object(json_get(cell, "figures")))
-        return cell;
-    json_free(cell);
-    return NULL;
-}
+/* ---- results ---- */
 
 static enum status write_json(
     const struct json *root, enum json_style style, const char *path, struct error *err)
@@ -108,93 +49,6 @@ static enum status write_json(
     buffer_release(&text);
     return s;
 }
-
-static enum status run_cell(
-    struct study *study, size_t index, int *kept, struct error *err)
-{
-    struct experiment_place place = place_of(study, index);
-    char key[HASH_HEX];
-    enum status s = experiment_cell_key(&study->lab, &place, key, err);
-    if (s)
-        return s;
-    char *path = cell_path(study, &place, key);
-    if (!path)
-        return error_nomem(err, 256);
-    study->cells[index] = kept_cell(path, key);
-    *kept = study->cells[index] != NULL;
-    if (!*kept) {
-        s = experiment_cell_run(&study->lab, &place, &study->cells[index], err);
-        if (!s)
-            s = write_json(study->cells[index], JSON_COMPACT, path, err);
-    }
-    free(path);
-    return s;
-}
-
-static void do_cell(void *arg)
-{
-    struct cell_job *job = arg;
-    struct study *study = job->study;
-    int kept = 0;
-    if (cli_interrupted) {
-        job->status = E_INTERRUPTED;
-        return;
-    }
-    job->status = run_cell(study, job->index, &kept, &job->err);
-    pthread_mutex_lock(&study->lock);
-    study->n_kept += kept != 0;
-    progress_step(study->progress, 1, NULL);
-    pthread_mutex_unlock(&study->lock);
-}
-
-/* The first failure that is no interruption, with the cell's place. */
-static enum status first_failure(
-    const struct study *study, const struct cell_job *jobs, struct error *err)
-{
-    size_t n_done = 0;
-    for (size_t i = 0; i < study->n_cells; i++) {
-        if (jobs[i].status && jobs[i].status != E_INTERRUPTED) {
-            struct experiment_place place = place_of(study, i);
-            const char *label = study->experiment->settings[place.setting].label;
-            if (err)
-                *err = jobs[i].err;
-            (void)error_prefix(err, "%s, %s%sseed %" PRIu64 ": ",
-                study->experiment->rows[place.row].name, label, *label ? ", " : "",
-                place.seed);
-            return jobs[i].status;
-        }
-        n_done += jobs[i].status == OK;
-    }
-    if (n_done < study->n_cells)
-        return error_set(err, E_INTERRUPTED,
-            "stopped with %zu of %zu cells done; the same command goes on from there",
-            n_done, study->n_cells);
-    return OK;
-}
-
-static enum status run_cells(struct study *study, int64_t n_threads, struct error *err)
-{
-    struct pool *pool = NULL;
-    struct cell_job *jobs = calloc(study->n_cells, sizeof *jobs);
-    study->cells = calloc(study->n_cells, sizeof *study->cells);
-    if (!jobs || !study->cells) {
-        free(jobs);
-        return error_nomem(err, study->n_cells * sizeof *jobs);
-    }
-    enum status s = pool_new((unsigned)n_threads, &pool, err);
-    for (size_t i = 0; i < study->n_cells && !s; i++) {
-        jobs[i].study = study;
-        jobs[i].index = i;
-        s = pool_submit(pool, do_cell, &jobs[i], err);
-    }
-    pool_free(pool);
-    if (!s)
-        s = first_failure(study, jobs, err);
-    free(jobs);
-    return s;
-}
-
-/* ---- results ---- */
 
 /* The command as somebody else would run it. */
 static enum status add_command(
@@ -267,9 +121,13 @@ static enum status conclude(struct study *study, struct cli *cli, struct error *
     struct json *results = NULL;
     struct buffer command;
     struct error why = { 0 };
+    const struct experiment_outcome **outcomes = study_outcomes(study);
+    if (!outcomes)
+        return error_nomem(err, study->n_cells * sizeof *outcomes);
     buffer_init(&command, 1 << 16);
     enum status s =
-        experiment_results(&study->lab, study->cells, study->n_seeds, &results, err);
+        experiment_results(&study->lab, outcomes, study->n_seeds, &results, err);
+    free(outcomes);
     if (!s)
         s = add_command(study, cli, &command, err);
     if (!s && !json_set_text(results, "command", buffer_str(&command)))
@@ -311,7 +169,7 @@ static enum status read_data(struct study *study, struct cli *cli, struct error 
     s = dataset_read(other, &study->other, err);
     if (!s && map_path)
         s = json_read_file(
-            map_path, CELL_MAX, JSON_COMMENTS | JSON_UNIQUE_KEYS, &map, err);
+            map_path, MAP_MAX, JSON_COMMENTS | JSON_UNIQUE_KEYS, &map, err);
     if (!s)
         s = transfer_map(study->other, study->data, map, err);
     json_free(map);
@@ -371,21 +229,7 @@ static enum status prepare(struct study *study, struct cli *cli, struct error *e
     study->out =
         out ? text_copy(out) : text_format("experiments/%s", study->experiment->name);
     study->cells_folder = study->out ? path_join(study->out, "cells") : NULL;
-    if (!study->cells_folder)
-        return error_nomem(err, 256);
-    return folder_make(study->cells_folder, err);
-}
-
-static void study_release(struct study *study)
-{
-    for (size_t i = 0; study->cells && i < study->n_cells; i++)
-        json_free(study->cells[i]);
-    free(study->cells);
-    experiment_free(study->experiment);
-    dataset_free(study->data);
-    dataset_free(study->other);
-    free(study->out);
-    free(study->cells_folder);
+    return study->cells_folder ? OK : error_nomem(err, 256);
 }
 
 static enum status run_study(struct cli *cli, struct error *err)
@@ -395,14 +239,18 @@ static enum status run_study(struct cli *cli, struct error *err)
     enum status s = cli_int(cli, "threads", 0, 1, 1024, &n_threads, err);
     if (!s)
         s = prepare(&study, cli, err);
+    if (!s)
+        s = study_plan(&study, err);
+    if (!s)
+        s = folder_make(study.cells_folder, err);
     if (!s) {
         cli_catch_interrupts();
-        study.progress = cli_progress(cli, "running cells", (int64_t)study.n_cells);
-        s = run_cells(&study, n_threads, err);
+        study.progress = cli_progress(cli, "running cells", (int64_t)study.n_distinct);
+        s = study_run(&study, (unsigned)n_threads, err);
         progress_free(study.progress);
     }
     if (!s && study.n_kept && !cli_flag(cli, "json"))
-        printf("%zu of %zu cells were there already\n\n", study.n_kept, study.n_cells);
+        printf("%zu of %zu cells were there already\n\n", study.n_kept, study.n_distinct);
     if (!s)
         s = conclude(&study, cli, err);
     study_release(&study);

@@ -180,6 +180,26 @@ static void markdown_head(const struct json *results, const struct layout *l,
     }
 }
 
+/* Bounds whose search was given up somewhere: then policies may be beyond them. */
+static void markdown_unproved(const struct json *results, struct buffer *out)
+{
+    for (const struct json *s = json_first(json_get(results, "settings")); s;
+         s = json_next(s))
+        for (const struct json *row = json_first(json_get(s, "rows")); row;
+             row = json_next(row)) {
+            double share = json_number(
+                json_get(json_get(json_get(row, "figures"), "unproved"), "mean"), 0);
+            const char *label = json_text(json_get(s, "label"), "");
+            if (share > 0)
+                buffer_printf(out,
+                    "\n%s%s%s: in %.1f %% of sessions the search for the best sequence "
+                    "was "
+                    "given up, so this is what was found, and no proved bound.\n",
+                    json_text(json_get(row, "row"), ""), *label ? ", " : "", label,
+                    100 * share);
+        }
+}
+
 static void markdown_claims(const struct json *results, struct buffer *out)
 {
     const struct json *claims = json_get(results, "claims");
@@ -231,6 +251,7 @@ void experiment_markdown(const struct json *results, struct buffer *out)
             }
             buffer_add_char(out, '\n');
         }
+    markdown_unproved(results, out);
     markdown_claims(results, out);
 }
 

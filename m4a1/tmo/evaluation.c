@@ -28,6 +28,7 @@ struct playing {
 /* Sums over the turns of one session. */
 struct tally {
     double response, association, reward, other_response, other_reward;
+    size_t n_local, n_shown;
 };
 
 static size_t draw_action(const double *p, size_t n, struct rng *rng)
@@ -60,8 +61,7 @@ static void score_again(const struct playing *play, const struct episode *ep,
         play->options.other_rewards[turn] = reward;
 }
 
-static void play_session(
-    struct playing *play, struct episode *ep, struct tally *tally, size_t *n_local)
+static void play_session(struct playing *play, struct episode *ep, struct tally *tally)
 {
     const struct environment *env = play->env;
     while (!ep->done) {
@@ -78,7 +78,8 @@ static void play_session(
             play->options.rewards[ep->first + ep->turn] = outcome.reward;
         if (play->options.other)
             score_again(play, ep, action, &outcome, tally);
-        *n_local += !space_is_cloud(&env->rec->space, action);
+        tally->n_local += !space_is_cloud(&env->rec->space, action);
+        tally->n_shown += space_count(recorded_shown(env->rec, action, ep->context));
         episode_apply(ep, action, &outcome);
     }
 }
@@ -96,6 +97,23 @@ static double excess_of(const struct episode *ep, enum constraint_kind kind)
     return most;
 }
 
+static void keep_session(
+    struct evaluation_session *out, const struct episode *ep, const struct tally *tally)
+{
+    double n = (double)ep->n_turns;
+    *out = (struct evaluation_session) { .session = ep->session,
+        .n_turns = ep->n_turns,
+        .response = tally->response / n,
+        .association = tally->association / n,
+        .reward = tally->reward / n,
+        .n_local = tally->n_local,
+        .n_shown = tally->n_shown };
+    memcpy(out->use, ep->ledger.total, sizeof out->use);
+    for (size_t i = 0; i < ep->env->settings.n_constraints; i++)
+        out->excess = fmax(
+            out->excess, ledger_excess(&ep->ledger, i) / environment_scale(ep->env, i));
+}
+
 static void add_session(
     struct evaluation *out, const struct episode *ep, const struct tally *tally)
 {
@@ -104,6 +122,7 @@ static void add_session(
     double dear = excess_of(ep, CONSTRAINT_USAGE);
     out->n_sessions++;
     out->n_turns += ep->n_turns;
+    out->n_local += tally->n_local;
     out->response += tally->response / n;
     out->association += tally->association / n;
     out->reward += tally->reward / n;
@@ -177,6 +196,8 @@ enum status evaluation_play(const struct environment *env, const size_t *session
     out->n_constraints = env->settings.n_constraints;
     if (options)
         play.options = *options;
+    if (play.options.by_session)
+        memset(play.options.by_session, 0, n * sizeof *play.options.by_session);
     play.p = calloc(env->n_actions, sizeof *play.p);
     if (!play.p)
         return error_nomem(err, env->n_actions * sizeof *play.p);
@@ -190,8 +211,10 @@ enum status evaluation_play(const struct environment *env, const size_t *session
         ep.cache = &play.cache;
         if (ep.done)
             continue;
-        play_session(&play, &ep, &tally, &out->n_local);
+        play_session(&play, &ep, &tally);
         add_session(out, &ep, &tally);
+        if (play.options.by_session)
+            keep_session(&play.options.by_session[i], &ep, &tally);
         if (play.options.with_risk)
             add_risk(out, &play, &ep);
     }

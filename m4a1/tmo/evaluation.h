@@ -37,9 +37,20 @@ struct evaluation {
     size_t n_local; /* turns answered by local llms */
 };
 
+/* One session: means over its turns, and totals. */
+struct evaluation_session {
+    size_t session; /* index into rec */
+    size_t n_turns; /* 0: it has none, and nothing else is set */
+    double response, association, reward;
+    double use[N_CONSTRAINT_KINDS];
+    double excess;           /* beyond a budget, the greatest as a share of its scale */
+    size_t n_local, n_shown; /* turns of local llms; views that llms see with turns */
+};
+
 /* What may be had beside the means; zeroed: nothing. */
 struct evaluation_options {
-    const struct estimator *other; /* scores the same actions, too; NULL = none */
+    const struct estimator *other;         /* scores the same actions, too; NULL = none */
+    struct evaluation_session *by_session; /* [n]; NULL = not wanted */
     /* [n_turns] of rec: the reward of each turn that was played; NULL = not wanted */
     double *rewards, *other_rewards;
     int with_risk; /* work out the probabilities of violations */

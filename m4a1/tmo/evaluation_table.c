@@ -175,8 +175,10 @@ static enum status play(const struct evaluation_table *table, struct entry *entr
     double *rewards = calloc(2 * n, sizeof *rewards);
     if (!rewards)
         return error_nomem(err, 2 * n * sizeof *rewards);
-    const struct evaluation_options options = { trial->other, rewards, rewards + n,
-        !env->costs.is_exact };
+    const struct evaluation_options options = { .other = trial->other,
+        .rewards = rewards,
+        .other_rewards = rewards + n,
+        .with_risk = !env->costs.is_exact };
     enum status s = evaluation_play(env, trial->test, trial->n_test, chooser, trial->seed,
         &options, &entry->evaluation, err);
     if (!s) {

@@ -10,10 +10,13 @@
 #include "m4a1/base/embed.h"
 #include "m4a1/base/files.h"
 #include "m4a1/base/text.h"
+#include "m4a1/tmo/experiment_check.h"
+#include "m4a1/tmo/experiment_members.h"
 
 #define FILE_MAX ((size_t)1 << 20)
 #define MAX_VALUES 200
 #define LABEL_MAX 4096
+#define SHOWN_MAX 200 /* bytes of a file's name in messages */
 
 EMBED(experiment_main, "m4a1/experiments/main.json");
 EMBED(experiment_tau, "m4a1/experiments/tau.json");
@@ -51,46 +54,6 @@ void experiment_text(size_t i, const char **name, const char **text, size_t *len
     *len = (size_t)(texts[i].end - texts[i].start);
 }
 
-/* ---- members ---- */
-
-/* Refuse what is no object, or has members that are not in the list, which ends with
- * NULL. */
-static enum status known(const struct json *object, const char *where,
-    const char *const *names, struct error *err)
-{
-    if (!json_is_object(object))
-        return error_set(err, E_DATA, "%s: expected an object", where);
-    for (const struct json *c = json_first(object); c; c = json_next(c)) {
-        size_t i = 0;
-        while (names[i] && strcmp(names[i], json_key(c)) != 0)
-            i++;
-        if (!names[i])
-            return error_set(err, E_DATA, "%s: \"%s\" is unknown", where, json_key(c));
-    }
-    return OK;
-}
-
-static enum status text_of(const struct json *object, const char *key, const char *where,
-    const char **out, struct error *err)
-{
-    const struct json *j = json_get(object, key);
-    if (!json_is_string(j) || !*json_text(j, ""))
-        return error_set(
-            err, E_DATA, "%s: \"%s\" is a text that must be there", where, key);
-    *out = json_text(j, "");
-    return OK;
-}
-
-/* An object, or nothing. */
-static enum status object_of(const struct json *object, const char *key,
-    const char *where, const struct json **out, struct error *err)
-{
-    *out = json_get(object, key);
-    if (*out && !json_is_object(*out))
-        return error_set(err, E_DATA, "%s: \"%s\" is an object", where, key);
-    return OK;
-}
-
 /* ---- factors ---- */
 
 static enum status read_value(const struct json *j, const char *where,
@@ -98,18 +61,20 @@ static enum status read_value(const struct json *j, const char *where,
 {
     static const char *const names[] = { "label", "x", "config", "data", "offer",
         "published", NULL };
-    out->x = json_number(json_get(j, "x"), NAN);
-    enum status s = known(j, where, names, err);
+    out->x = NAN;
+    enum status s = members_known(j, where, names, err);
     if (!s)
-        s = text_of(j, "label", where, &out->label, err);
+        s = member_text(j, "label", where, &out->label, err);
     if (!s)
-        s = object_of(j, "config", where, &out->config, err);
+        s = member_number(j, "x", where, &out->x, err);
     if (!s)
-        s = object_of(j, "data", where, &out->data, err);
+        s = member_object(j, "config", where, &out->config, err);
     if (!s)
-        s = object_of(j, "offer", where, &out->offer, err);
+        s = member_object(j, "data", where, &out->data, err);
     if (!s)
-        s = object_of(j, "published", where, &out->published, err);
+        s = member_object(j, "offer", where, &out->offer, err);
+    if (!s)
+        s = member_object(j, "published", where, &out->published, err);
     return s;
 }
 
@@ -134,18 +99,18 @@ static enum status read_factor(const struct json *j, size_t n_llms, const char *
     struct experiment_factor *out, struct error *err)
 {
     static const char *const names[] = { "name", "values", NULL };
-    char where[256];
+    char where[512];
     snprintf(where, sizeof where, "%s: factors", file);
-    enum status s = known(j, where, names, err);
+    enum status s = members_known(j, where, names, err);
     if (!s)
-        s = text_of(j, "name", where, &out->name, err);
+        s = member_text(j, "name", where, &out->name, err);
     if (!s && strcmp(json_text(json_get(j, "values"), ""), "llms") == 0)
         // The file is ours alone, and its text stays as it was.
         s = list_llms((struct json *)(uintptr_t)j, n_llms, err);
     if (s)
         return s;
     const struct json *values = json_get(j, "values");
-    snprintf(where, sizeof where, "%s: factor \"%s\"", file, out->name);
+    snprintf(where, sizeof where, "%s: factor \"%.100s\"", file, out->name);
     out->n_values = json_size(values);
     if (!json_is_array(values) || out->n_values < 1 || out->n_values > MAX_VALUES)
         return error_set(
@@ -161,15 +126,19 @@ static enum status read_factor(const struct json *j, size_t n_llms, const char *
 static enum status read_factors(
     struct experiment *e, size_t n_llms, const char *file, struct error *err)
 {
-    const struct json *list = json_get(e->root, "factors");
-    e->crossed = json_bool(json_get(e->root, "crossed"), 1);
+    const struct json *list = NULL;
+    e->crossed = 1;
+    enum status s = member_flag(e->root, "crossed", file, &e->crossed, err);
+    if (!s)
+        s = member_list(e->root, "factors", file, &list, err);
+    if (s)
+        return s;
     e->n_factors = json_size(list);
     if (e->n_factors > EXPERIMENT_MAX_FACTORS) {
         e->n_factors = 0;
         return error_set(
             err, E_DATA, "%s: at most %d factors", file, EXPERIMENT_MAX_FACTORS);
     }
-    enum status s = OK;
     for (size_t i = 0; i < e->n_factors && !s; i++)
         s = read_factor(json_at(list, i), n_llms, file, &e->factors[i], err);
     for (size_t i = 0; i < e->n_factors && !s; i++)
@@ -263,30 +232,33 @@ static enum status read_row(const struct json *j, const struct experiment *e,
 {
     static const char *const names[] = { "name", "config", "baseline", "bound", "offer",
         "training", "trained_on", NULL };
-    char where[256];
+    static const char *const places[] = { "here", "elsewhere", NULL };
+    char where[512];
+    size_t trained_on = 0;
     snprintf(where, sizeof where, "%s: rows", file);
-    enum status s = known(j, where, names, err);
+    enum status s = members_known(j, where, names, err);
     if (!s)
-        s = text_of(j, "name", where, &out->name, err);
-    if (!s)
-        s = object_of(j, "config", where, &out->config, err);
-    if (!s)
-        s = object_of(j, "offer", where, &out->offer, err);
-    if (!s)
-        s = object_of(j, "training", where, &out->training, err);
+        s = member_text(j, "name", where, &out->name, err);
     if (s)
         return s;
-    const char *trained_on = json_text(json_get(j, "trained_on"), "here");
-    out->trained_elsewhere = strcmp(trained_on, "elsewhere") == 0;
-    if (!out->trained_elsewhere && strcmp(trained_on, "here") != 0)
-        return error_set(err, E_DATA,
-            "%s: row \"%s\" is trained_on \"here\" or \"elsewhere\"", file, out->name);
-    out->baseline = json_text(json_get(j, "baseline"), NULL);
-    out->kind = e->kind == EXPERIMENT_ESTIMATORS     ? ROW_ESTIMATOR
-                : json_bool(json_get(j, "bound"), 0) ? ROW_BOUND
-                : out->baseline                      ? ROW_BASELINE
-                                                     : ROW_LEARNER;
-    return OK;
+    snprintf(where, sizeof where, "%s: row \"%.100s\"", file, out->name);
+    s = member_object(j, "config", where, &out->config, err);
+    if (!s)
+        s = member_object(j, "offer", where, &out->offer, err);
+    if (!s)
+        s = member_object(j, "training", where, &out->training, err);
+    if (!s)
+        s = member_choice(j, "trained_on", where, places, &trained_on, err);
+    if (!s)
+        s = member_flag(j, "bound", where, &out->is_bound, err);
+    if (!s && json_get(j, "baseline"))
+        s = member_text(j, "baseline", where, &out->baseline, err);
+    out->trained_elsewhere = trained_on == 1;
+    out->kind = e->kind == EXPERIMENT_ESTIMATORS ? ROW_ESTIMATOR
+                : out->is_bound                  ? ROW_BOUND
+                : out->baseline                  ? ROW_BASELINE
+                                                 : ROW_LEARNER;
+    return s;
 }
 
 static enum status read_rows(struct experiment *e, const char *file, struct error *err)
@@ -310,29 +282,32 @@ static enum status read_head(struct experiment *e, const char *file, struct erro
     static const char *const names[] = { "name", "title", "question", "kind", "seeds",
         "config", "same_sessions", "factors", "crossed", "rows", "columns", "claims",
         "plots", NULL };
-    const struct json *config;
-    enum status s = known(e->root, file, names, err);
+    static const char *const kinds[] = { "policies", "estimators", NULL };
+    const struct json *config = NULL;
+    size_t kind = 0;
+    double n_seeds = 3;
+    enum status s = members_known(e->root, file, names, err);
+    if (!s) // it names the folder of the results, too
+        s = member_file_name(e->root, "name", file, &e->name, err);
     if (!s)
-        s = text_of(e->root, "name", file, &e->name, err);
+        s = member_text(e->root, "title", file, &e->title, err);
     if (!s)
-        s = text_of(e->root, "title", file, &e->title, err);
+        s = member_text(e->root, "question", file, &e->question, err);
     if (!s)
-        s = text_of(e->root, "question", file, &e->question, err);
+        s = member_object(e->root, "config", file, &config, err);
     if (!s)
-        s = object_of(e->root, "config", file, &config, err);
+        s = member_choice(e->root, "kind", file, kinds, &kind, err);
+    if (!s)
+        s = member_number(e->root, "seeds", file, &n_seeds, err);
+    if (!s)
+        s = member_flag(e->root, "same_sessions", file, &e->same_sessions, err);
     if (s)
         return s;
-    const char *kind = json_text(json_get(e->root, "kind"), "policies");
-    e->kind =
-        strcmp(kind, "estimators") == 0 ? EXPERIMENT_ESTIMATORS : EXPERIMENT_POLICIES;
-    if (e->kind == EXPERIMENT_POLICIES && strcmp(kind, "policies") != 0)
+    e->kind = kind ? EXPERIMENT_ESTIMATORS : EXPERIMENT_POLICIES;
+    if (!(n_seeds >= 1 && n_seeds <= 1000) || n_seeds != floor(n_seeds))
         return error_set(
-            err, E_DATA, "%s: \"kind\" is \"policies\" or \"estimators\"", file);
-    int64_t n_seeds = json_int(json_get(e->root, "seeds"), 3);
-    if (n_seeds < 1 || n_seeds > 1000)
-        return error_set(err, E_DATA, "%s: \"seeds\" is 1 to 1000", file);
+            err, E_DATA, "%s: \"seeds\" is a whole number from 1 to 1000", file);
     e->n_seeds = (size_t)n_seeds;
-    e->same_sessions = json_bool(json_get(e->root, "same_sessions"), 0);
     return OK;
 }
 
@@ -365,13 +340,18 @@ enum status experiment_parse(struct json *root, const char *file, size_t n_llms,
         return error_nomem(err, sizeof *e);
     }
     e->root = root;
-    enum status s = read_head(e, file, err);
+    // Of a long path the last part, so that messages have room for the rest.
+    e->file =
+        text_format("%.*s", SHOWN_MAX, strlen(file) > SHOWN_MAX ? path_base(file) : file);
+    enum status s = e->file ? read_head(e, e->file, err) : error_nomem(err, SHOWN_MAX);
     if (!s)
-        s = read_factors(e, n_llms ? n_llms : 1, file, err);
+        s = read_factors(e, n_llms ? n_llms : 1, e->file, err);
     if (!s)
-        s = read_rows(e, file, err);
+        s = read_rows(e, e->file, err);
     if (!s)
-        s = lay_out(e, file, err);
+        s = lay_out(e, e->file, err);
+    if (!s)
+        s = experiment_check(e, err);
     if (s) {
         experiment_free(e);
         return s;
@@ -399,6 +379,7 @@ void experiment_free(struct experiment *e)
         free(e->settings[i].label);
     free(e->settings);
     free(e->rows);
+    free(e->file);
     json_free(e->root);
     free(e);
 }

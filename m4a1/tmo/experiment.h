@@ -15,7 +15,8 @@
  *                "trained_on": "here" | "elsewhere" }, ...],
  *     "columns": ["reward", ...],        of the table
  *     "claims": [{ "text", "figure", "of", "against", "relative", "least", "most" }, ...],
- *     "plots": [{ "name", "title", "kind", "y", "x_label", "log_x", "rows" }, ...] }
+ *     "plots": [{ "name", "title", "kind", "y", "x", "factor", "x_label", "log_x",
+ *                 "rows" }, ...] }
  *
  * A setting is one value of each factor; a cell is a setting, a row and a seed.  "data":
  * {"views", "tasks", "turns", "sessions"} makes synthetic data (synthetic.h); "offer"
@@ -56,6 +57,7 @@ struct experiment_row {
     const struct json *config;   /* NULL = nothing to add */
     const struct json *training; /* config of the world it trains in; NULL = the same */
     const char *baseline;        /* ROW_BASELINE */
+    int is_bound;
     const struct json *offer;
     int trained_elsewhere; /* on the data of the command, not on those of "transfer" */
 };
@@ -69,6 +71,7 @@ struct experiment_setting {
 
 struct experiment {
     struct json *root; /* the file; owned */
+    char *file;        /* its name, for messages; owned */
     const char *name, *title, *question;
     enum experiment_kind kind;
     size_t n_seeds;

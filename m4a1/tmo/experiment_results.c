@@ -6,43 +6,95 @@
 #include <string.h>
 
 #include "export/json_keep.h"
-#include "m4a1/base/random.h"
 #include "m4a1/base/stats.h"
+#include "m4a1/tmo/bootstrap.h"
 
 #define RESAMPLES 2000
-#define CONFIDENCE 0.95
 
 struct results {
     const struct experiment_lab *lab;
     const struct experiment *e;
-    struct json *const *cells;
+    const struct experiment_outcome *const *cells;
     size_t n_seeds;
     struct json_keeper keep;
     struct json *root;
 };
 
-static const struct json *cell_at(
+static const struct experiment_outcome *cell_at(
     const struct results *r, size_t setting, size_t row, size_t seed)
 {
     return r->cells[(setting * r->e->n_rows + row) * r->n_seeds + seed];
 }
 
+/* ---- the bound of a row ---- */
+
+/* A row that nothing holds to budgets is measured against the bound without them, others
+ * against the bound under them; where there is one bound, against that. */
+static const struct experiment_outcome *bound_of(
+    const struct results *r, size_t setting, size_t row, size_t seed)
+{
+    const struct experiment_outcome *own = cell_at(r, setting, row, seed), *first = NULL;
+    for (size_t i = 0; i < r->e->n_rows; i++) {
+        const struct experiment_outcome *bound = cell_at(r, setting, i, seed);
+        if (r->e->rows[i].kind != ROW_BOUND)
+            continue;
+        if (bound->is_constrained == own->is_constrained)
+            return bound;
+        first = first ? first : bound;
+    }
+    return first;
+}
+
+/* The share of the bound. */
+static double share_at(const struct results *r, size_t setting, size_t row, size_t seed)
+{
+    const struct experiment_outcome *bound = bound_of(r, setting, row, seed);
+    return bound ? cell_at(r, setting, row, seed)->figures[EX_REWARD] /
+                       bound->figures[EX_REWARD]
+                 : NAN;
+}
+
+/* ---- figures that are kept by session ---- */
+
+/* The bound that says which sessions can keep the budgets of a row; NULL = none does. */
+static const struct experiment_outcome *judge_of(
+    const struct results *r, size_t setting, size_t row, size_t seed)
+{
+    const struct experiment_outcome *own = cell_at(r, setting, row, seed);
+    for (size_t i = 0; i < r->e->n_rows; i++) {
+        const struct experiment_outcome *bound = cell_at(r, setting, i, seed);
+        if (r->e->rows[i].kind == ROW_BOUND && bound->is_constrained &&
+            bound->n_sessions == own->n_sessions &&
+            strcmp(bound->constraints, own->constraints) == 0)
+            return bound;
+    }
+    return NULL;
+}
+
+/* Of session i in the order of the cell; NAN = none. */
+static double session_figure(const struct results *r, size_t setting, size_t row,
+    size_t seed, size_t i, enum experiment_figure f)
+{
+    const struct experiment_outcome *own = cell_at(r, setting, row, seed);
+    size_t over = experiment_session_column(EX_VIOLATION);
+    if (f != EX_AVOIDABLE)
+        return own->by_session[i][experiment_session_column(f)];
+    const struct experiment_outcome *judge = judge_of(r, setting, row, seed);
+    return judge ? own->by_session[i][over] * (1 - judge->by_session[i][over]) : NAN;
+}
+
 static double figure_at(const struct results *r, size_t setting, size_t row, size_t seed,
     enum experiment_figure f)
 {
-    const struct json *cell = cell_at(r, setting, row, seed);
-    const char *part = f == EX_CPU_S ? "measured" : "figures";
-    return json_number(json_get(json_get(cell, part), experiment_figures[f].name), NAN);
-}
-
-/* The share of the bound, by the first row that is one. */
-static double share_at(const struct results *r, size_t setting, size_t row, size_t seed)
-{
-    for (size_t i = 0; i < r->e->n_rows; i++)
-        if (r->e->rows[i].kind == ROW_BOUND)
-            return figure_at(r, setting, row, seed, EX_REWARD) /
-                   figure_at(r, setting, i, seed, EX_REWARD);
-    return NAN;
+    const struct experiment_outcome *own = cell_at(r, setting, row, seed);
+    double sum = 0;
+    if (f == EX_SHARE)
+        return share_at(r, setting, row, seed);
+    if (f != EX_AVOIDABLE)
+        return own->figures[f];
+    for (size_t i = 0; i < own->n_sessions; i++)
+        sum += session_figure(r, setting, row, seed, i, f);
+    return sum / (double)own->n_sessions;
 }
 
 /* ---- intervals over sessions ---- */
@@ -75,101 +127,83 @@ static size_t merge(struct cluster *list, size_t n)
     return kept;
 }
 
-/* The sessions of a row, and those of another beside them (SIZE_MAX = none).  Both played
- * the same sessions in the same order, since the seed alone draws the split. */
-static size_t gather(const struct results *r, size_t setting, size_t of, size_t against,
-    int64_t column, struct cluster **out, struct error *err)
+/* A figure of the sessions of a row, and of those of another beside them (SIZE_MAX = none).
+ * Both played the same sessions in the same order, since the seed alone draws the split.
+ * None where the figure is not there. */
+static enum status gather(const struct results *r, size_t setting, size_t of,
+    size_t against, enum experiment_figure f, struct cluster **out, size_t *n,
+    struct error *err)
 {
-    size_t n = 0, at = 0;
+    size_t most = 0, at = 0;
+    *n = 0;
     for (size_t seed = 0; seed < r->n_seeds; seed++)
-        n += json_size(json_get(cell_at(r, setting, of, seed), "sessions"));
-    *out = calloc(n + 1, sizeof **out);
-    if (!*out) {
-        (void)error_nomem(err, n * sizeof **out);
-        return 0;
-    }
+        most += cell_at(r, setting, of, seed)->n_sessions;
+    *out = calloc(most + 1, sizeof **out);
+    if (!*out)
+        return error_nomem(err, most * sizeof **out);
     for (size_t seed = 0; seed < r->n_seeds; seed++) {
-        const struct json *a =
-            json_first(json_get(cell_at(r, setting, of, seed), "sessions"));
-        const struct json *b =
-            against == SIZE_MAX
-                ? NULL
-                : json_first(json_get(cell_at(r, setting, against, seed), "sessions"));
-        for (; a; a = json_next(a), b = b ? json_next(b) : NULL) {
+        const struct experiment_outcome *a = cell_at(r, setting, of, seed);
+        const struct experiment_outcome *b =
+            against == SIZE_MAX ? NULL : cell_at(r, setting, against, seed);
+        for (size_t i = 0; i < a->n_sessions; i++) {
             struct cluster *one = &(*out)[at++];
-            one->id = json_int(json_at(a, 0), 0);
-            one->of = json_number(json_at(a, (size_t)column), NAN);
-            one->against = json_number(json_at(b, (size_t)column), 0);
+            one->id = a->ids[i];
             one->n = 1;
+            one->of = session_figure(r, setting, of, seed, i, f);
+            if (b && (i >= b->n_sessions || b->ids[i] != a->ids[i]))
+                return error_set(err, E_DATA,
+                    "rows \"%s\" and \"%s\" played other sessions with seed %zu, so "
+                    "nothing compares them; remove the folder of cells and run again",
+                    r->e->rows[of].name, r->e->rows[against].name, seed);
+            one->against = b ? session_figure(r, setting, against, seed, i, f) : 0;
+            if (isnan(one->of) || isnan(one->against))
+                return OK;
         }
     }
-    return merge(*out, at);
+    *n = merge(*out, at);
+    return OK;
 }
 
-enum comparison { ALONE, DIFFERENCE, RELATIVE };
+enum comparison_of { ALONE, DIFFERENCE, RELATIVE };
 
-static double compare(const struct cluster *sum, enum comparison how)
-{
-    double of = sum->of / sum->n, against = sum->against / sum->n;
-    if (how == ALONE)
-        return of;
-    return how == DIFFERENCE ? of - against : (of - against) / fabs(against);
-}
-
-struct interval {
-    double estimate, from, to;
-};
-
-static enum status bootstrap(const struct cluster *list, size_t n, enum comparison how,
+/* A mean, a difference of means or (of - against) / |against|: each a ratio of two sums,
+ * but for what is added behind it. */
+static enum status resample(const struct cluster *list, size_t n, enum comparison_of how,
     struct interval *out, struct error *err)
 {
-    double *values = malloc(RESAMPLES * sizeof *values);
-    struct rng rng;
-    struct cluster all = { 0 };
-    if (!values)
-        return error_nomem(err, RESAMPLES * sizeof *values);
-    rng_init(&rng, 0, "experiment/bootstrap", 0);
+    double *sums = calloc(3 * n + 1, sizeof *sums), against = 0;
+    double *above = sums, *below = sums + n, *weights = sums + 2 * n;
+    if (!sums)
+        return error_nomem(err, 3 * n * sizeof *sums);
+    for (size_t i = 0; i < n; i++)
+        against += list[i].against;
+    double sign = against < 0 ? -1 : 1;
     for (size_t i = 0; i < n; i++) {
-        all.of += list[i].of;
-        all.against += list[i].against;
-        all.n += list[i].n;
+        above[i] = list[i].of - (how == ALONE ? 0 : list[i].against);
+        below[i] = how == RELATIVE ? sign * list[i].against : list[i].n;
+        weights[i] = list[i].n;
     }
-    for (size_t b = 0; b < RESAMPLES; b++) {
-        struct cluster sum = { 0 };
-        for (size_t i = 0; i < n; i++) {
-            const struct cluster *one = &list[rng_below(&rng, n)];
-            sum.of += one->of;
-            sum.against += one->against;
-            sum.n += one->n;
-        }
-        values[b] = compare(&sum, how);
-    }
-    out->estimate = compare(&all, how);
-    out->from = stats_quantile(values, RESAMPLES, (1 - CONFIDENCE) / 2);
-    out->to = stats_quantile(values, RESAMPLES, (1 + CONFIDENCE) / 2);
-    free(values);
-    return OK;
+    const struct bootstrap_sums of = { 1, n, above, below, weights };
+    struct bootstrap_settings settings = bootstrap_defaults();
+    settings.n_resamples = RESAMPLES;
+    enum status s = bootstrap_run(&of, SIZE_MAX, &settings, out, NULL, err);
+    free(sums);
+    return s;
 }
 
 /* NAN all over where the row keeps nothing by session. */
 static enum status interval_of(const struct results *r, size_t setting, size_t of,
-    size_t against, enum experiment_figure figure, enum comparison how,
+    size_t against, enum experiment_figure figure, enum comparison_of how,
     struct interval *out, struct error *err)
 {
     struct cluster *list = NULL;
-    int64_t column = 0;
-    enum status s = OK;
+    size_t n;
     *out = (struct interval) { NAN, NAN, NAN };
-    for (size_t i = 0; i < N_BY_SESSION; i++)
-        if (experiment_by_session[i] == figure)
-            column = (int64_t)i + 1;
-    if (!column)
+    if (!(experiment_figures[figure].kinds & FIGURE_BY_SESSION))
         return OK;
-    size_t n = gather(r, setting, of, against, column, &list, err);
-    if (!list)
-        return E_NOMEM;
-    if (n >= 2)
-        s = bootstrap(list, n, how, out, err);
+    enum status s = gather(r, setting, of, against, figure, &list, &n, err);
+    if (!s && n >= 2)
+        s = resample(list, n, how, out, err);
     free(list);
     return s;
 }
@@ -184,8 +218,7 @@ static enum status add_figure(struct results *r, size_t setting, size_t row,
     if (!x)
         return error_nomem(err, r->n_seeds * sizeof *x);
     for (size_t seed = 0; seed < r->n_seeds; seed++) {
-        double one = f == EX_SHARE ? share_at(r, setting, row, seed)
-                                   : figure_at(r, setting, row, seed, f);
+        double one = figure_at(r, setting, row, seed, f);
         if (isfinite(one))
             x[n++] = one;
     }
@@ -200,9 +233,9 @@ static enum status add_figure(struct results *r, size_t setting, size_t row,
         for (size_t i = 0; i < n; i++)
             json_keep(&r->keep, json_add_number(each, x[i]));
         s = interval_of(r, setting, row, SIZE_MAX, f, ALONE, &interval, err);
-        if (!s && isfinite(interval.from)) {
-            json_keep_figure(&r->keep, o, "from", interval.from);
-            json_keep_figure(&r->keep, o, "to", interval.to);
+        if (!s && isfinite(interval.low)) {
+            json_keep_figure(&r->keep, o, "from", interval.low);
+            json_keep_figure(&r->keep, o, "to", interval.high);
         }
     }
     free(x);
@@ -249,25 +282,21 @@ static size_t row_of(const struct experiment *e, const char *name)
 
 static const char *verdict(const struct interval *i, double least, double most)
 {
-    if (isnan(i->from))
+    if (isnan(i->low))
         return "open";
-    if (i->from >= least && i->to <= most)
+    if (i->low >= least && i->high <= most)
         return "holds";
-    return i->to < least || i->from > most ? "fails" : "open";
+    return i->high < least || i->low > most ? "fails" : "open";
 }
 
 static enum status add_claim(struct results *r, size_t setting, const struct json *claim,
     struct json *list, struct error *err)
 {
-    const char *of = json_text(json_get(claim, "of"), "");
     const char *against = json_text(json_get(claim, "against"), NULL);
-    const char *figure = json_text(json_get(claim, "figure"), "reward");
-    size_t row = row_of(r->e, of), other = against ? row_of(r->e, against) : SIZE_MAX;
-    enum experiment_figure f = experiment_figure_of(figure);
-    if (row == SIZE_MAX || f == N_EX_FIGURES || (against && other == SIZE_MAX))
-        return error_set(err, E_DATA,
-            "experiment %s: claim \"%s\" speaks of a row or figure that is not there",
-            r->e->name, json_text(json_get(claim, "text"), ""));
+    size_t row = row_of(r->e, json_text(json_get(claim, "of"), ""));
+    size_t other = against ? row_of(r->e, against) : SIZE_MAX;
+    enum experiment_figure f =
+        experiment_figure_of(json_text(json_get(claim, "figure"), ""));
     int relative = json_bool(json_get(claim, "relative"), 0);
     double least = json_number(json_get(claim, "least"), -INFINITY);
     double most = json_number(json_get(claim, "most"), INFINITY);
@@ -281,9 +310,9 @@ static enum status add_claim(struct results *r, size_t setting, const struct jso
         return s;
     struct json *o = json_keep(&r->keep, json_add_copy(list, claim));
     json_keep(&r->keep, json_set_text(o, "setting", r->e->settings[setting].label));
-    json_keep_figure(&r->keep, o, "estimate", interval.estimate);
-    json_keep_figure(&r->keep, o, "from", interval.from);
-    json_keep_figure(&r->keep, o, "to", interval.to);
+    json_keep_figure(&r->keep, o, "estimate", interval.value);
+    json_keep_figure(&r->keep, o, "from", interval.low);
+    json_keep_figure(&r->keep, o, "to", interval.high);
     json_keep(&r->keep, json_set_text(o, "verdict", verdict(&interval, least, most)));
     return OK;
 }
@@ -318,7 +347,8 @@ static void add_head(struct results *r)
 }
 
 enum status experiment_results(const struct experiment_lab *lab,
-    struct json *const *cells, size_t n_seeds, struct json **out, struct error *err)
+    const struct experiment_outcome *const *cells, size_t n_seeds, struct json **out,
+    struct error *err)
 {
     struct results r = { .lab = lab,
         .e = lab->experiment,

@@ -128,7 +128,7 @@ static enum status draw_sessions(struct maker *m, struct error *err)
     return OK;
 }
 
-static enum status check_shape(const struct synthetic_shape *shape, struct error *err)
+enum status synthetic_check(const struct synthetic_shape *shape, struct error *err)
 {
     if (shape->n_views < 1 || shape->n_views > SPACE_MAX_VIEWS)
         return error_set(err, E_ARG, "synthetic data have 1 to %d views, not %zu",
@@ -149,7 +149,7 @@ enum status synthetic_make(const struct synthetic_shape *shape, uint64_t seed,
     struct dataset **out, struct error *err)
 {
     *out = NULL;
-    enum status s = check_shape(shape, err);
+    enum status s = synthetic_check(shape, err);
     if (s)
         return s;
     struct maker m = { .data = calloc(1, sizeof *m.data), .shape = shape };

@@ -25,6 +25,10 @@ struct synthetic_shape {
 #define SYNTHETIC_MAX_TURNS 64
 #define SYNTHETIC_MAX_SESSIONS 1000000
 
+/* E_ARG names what of a shape is out of range. */
+MUST_CHECK enum status synthetic_check(
+    const struct synthetic_shape *shape, struct error *err);
+
 /* A new data set, drawn by seed; freed with dataset_free().  Its llms are "local" and
  * "cloud".  E_ARG for a shape out of range. */
 MUST_CHECK enum status synthetic_make(const struct synthetic_shape *shape, uint64_t seed,

@@ -60,6 +60,48 @@ check_output "which is run again" '15 of 16 cells were there already'
 check "it runs with more steps" "$M4A1" experiment - small.json --out a --quiet --steps 600
 check_no_output "which is another experiment" 'cells were there already'
 
+# Two bounds: each row is measured against the one that is as constrained as it is.
+cat >bounds.json <<'END'
+{ "name": "bounds", "title": "Two bounds.", "question": "Which bound is whose?", "seeds": 2,
+  "config": { "as_published": true, "learner": { "name": "a2c", "steps": 500 } },
+  "factors": [{ "name": "budget", "values": [
+      { "label": "3 s", "config": { "constraints": [{ "kind": "latency", "budget": 3 }] },
+        "data": { "views": 2, "tasks": 2, "turns": 3, "sessions": 60 } },
+      { "label": "none can keep", "config": { "constraints": [{ "kind": "latency", "budget": 0.001 }] },
+        "data": { "views": 2, "tasks": 2, "turns": 3, "sessions": 60 } }] }],
+  "rows": [{ "name": "Bound", "bound": true },
+      { "name": "Bound under budgets", "bound": true, "config": { "handling": "shield" } },
+      { "name": "Cloud", "baseline": "cloud" }, { "name": "Cloud again", "baseline": "cloud" },
+      { "name": "A2C, constrained", "config": { "handling": "shield" } }],
+  "columns": ["reward", "share", "violation", "avoidable"],
+  "claims": [
+      { "text": "kept", "figure": "avoidable", "of": "A2C, constrained", "most": 0 },
+      { "text": "not kept", "figure": "avoidable", "of": "Cloud", "most": 0 }] }
+END
+check "two bounds" "$M4A1" experiment - bounds.json --out bounds --quiet
+row='def row($s; $r): .settings[$s].rows[] | select(.row == $r).figures;
+    def near($a; $b): ($a - $b) | fabs < 1e-9;'
+check "the share of a row without budgets is that of the bound without them" jq -e "$row"'
+    . as $all | all(0, 1; . as $s | all(0, 1; . as $i | $all |
+        near(row($s; "Cloud").share.by_seed[$i];
+            row($s; "Cloud").reward.by_seed[$i] / row($s; "Bound").reward.by_seed[$i])))' bounds/results.json
+check "the share of a constrained row is that of the bound under budgets" jq -e "$row"'
+    . as $all | all(0, 1; . as $i | $all |
+        near(row(0; "A2C, constrained").share.by_seed[$i];
+            row(0; "A2C, constrained").reward.by_seed[$i] /
+            row(0; "Bound under budgets").reward.by_seed[$i]))' bounds/results.json
+check "both bounds are all of themselves" jq -e "$row"'
+    row(0; "Bound").share.mean == 1 and row(0; "Bound under budgets").share.mean == 1' bounds/results.json
+check "what could be kept and was not is avoidable" jq -e "$row"'
+    row(0; "Cloud") | .violation.mean > 0 and .avoidable.mean == .violation.mean' bounds/results.json
+check "what nothing could keep is not" jq -e "$row"'
+    row(1; "Cloud") | .violation.mean == 1 and .avoidable.mean == 0' bounds/results.json
+check "and so the claims say" jq -e '[.claims[] | [.text, .verdict] | join(" ")] ==
+    ["kept holds", "not kept fails", "kept holds", "not kept holds"]' bounds/results.json
+check "rows that are the same are run once" sh -c '[ "$(ls bounds/cells | wc -l)" -eq 16 ]'
+check "and have the same figures" jq -e "$row"'
+    row(0; "Cloud") == row(0; "Cloud again")' bounds/results.json
+
 # Stopped, and going on.
 jq '.seeds = 40 | .config.learner.steps = 20000' small.json >long.json
 "$M4A1" experiment - long.json --out c --quiet >/dev/null 2>stopped &
@@ -86,13 +128,60 @@ bad() { # what, jq filter, expected message
     check_status 1 "$1" "$M4A1" experiment - bad.json --out bad --quiet
     check_output "$1 is named" "$3"
 }
-bad "an unknown member" '.rwos = []' '"rwos" is unknown'
-bad "an unknown config member" '.config.tua = 3' 'tua'
-bad "a baseline that is not there" '.rows[1].baseline = "lokal"' 'lokal'
-bad "a claim of a row that is not there" '.claims[0].of = "PPO"' 'A2C is not beyond the bound'
+bad "an unknown member" '.rwos = []' '"rwos" is unknown; there are name, title'
+bad "an unknown config member" '.config.tua = 3' 'bad.json: config: unknown member "tua"'
+bad "an unknown member of a value's config" '.factors[0].values[1].config.tua = 3' \
+    'factor "tau", value "3", config: unknown member "tua"'
+bad "an unknown member of a row's config" '.rows[1].config.tua = 3' 'row "Local", config: unknown member "tua"'
+bad "configs that do not go together" '.rows[1].config = { constraints: [], handling: "shield" }' \
+    'row "Local" with "tau 1": handling "shield" has nothing to handle'
+bad "training that is no config" '.rows[0].training.tua = 3' 'row "A2C", training: unknown member "tua"'
+bad "a baseline that is not there" '.rows[1].baseline = "lokal"' \
+    'row "Local": there is no baseline "lokal"; there are random, local'
+bad "a row that is two things" '.rows[1].bound = true' 'row "Local" is a baseline and the bound'
+bad "training of a baseline" '.rows[1].training = {}' '"training" and "trained_on" are of learners'
+bad "two rows of a name" '.rows[1].name = "A2C"' 'row "A2C" is there twice'
+bad "two values of a label" '.factors[0].values[1].label = "1"' 'value "1" is there twice'
+bad "an unknown offer" '.rows[2].offer.views = "some"' 'row "No views": offer: "views" is one of "all", "none"'
+bad "an unknown member of an offer" '.rows[2].offer.view = "none"' 'offer: "view" is unknown; there are role, views, llms'
 bad "no rows" '.rows = []' '"rows" lists'
+bad "no columns" 'del(.columns)' 'columns: a list of figures'
+bad "an unknown column" '.columns[0] = "rewrd"' 'columns: there is no figure "rewrd" of policies; there are reward, share'
+bad "a column of estimators" '.columns[0] = "mse"' 'columns: there is no figure "mse" of policies'
+bad "a column twice" '.columns[1] = "reward"' 'columns: "reward" is there twice'
+bad "a claim of a row that is not there" '.claims[0].of = "PPO"' \
+    'claim "A2C is not beyond the bound": there is no row "PPO"; there are "A2C", "Local"'
+bad "a claim against a row that is not there" '.claims[0].against = "PPO"' 'there is no row "PPO"'
+bad "a claim of a figure that is not kept by session" '.claims[0].figure = "local"' \
+    'there is no figure "local" that is kept by session; there are reward, response'
+bad "a claim that cannot fail" 'del(.claims[0].most)' '"least", "most" or both must be there'
+bad "a claim with a range that is none" '.claims[0] += { least: 1 }' '"least" 1 is above "most" 0'
+bad "a claim whose range is a text" '.claims[0].most = "0"' '"most" is a number'
+bad "a claim with an unknown member" '.claims[0].atleast = 1' 'claims: "atleast" is unknown'
+bad "a claim relative to nothing" 'del(.claims[0].against) | .claims[0].relative = true' '"relative" to what'
 bad "a plot outside of the folder" '.plots[0].name = "../out"' 'without /'
-bad "data out of range" '.factors[0].values[0].data.views = 11' '1 to 10 views'
+bad "a plot without a name" '.plots[0].name = ""' 'plots: "name" is a text that must be there'
+bad "two plots of a name" '.plots += [.plots[0] | .name = "Reward"]' 'plot "Reward" is there twice'
+bad "a plot of an unknown kind" '.plots[0].kind = "pie"' 'plot "reward": "kind" is one of "bars", "lines", "points"'
+bad "a plot of an unknown figure" '.plots[0].y = "rewrd"' 'plot "reward": there is no figure "rewrd"'
+bad "a plot by an unknown factor" '.plots[0].factor = "k"' 'plot "reward": there is no factor "k"; there are "tau"'
+bad "a plot of an unknown row" '.plots[0].rows = ["PPO"]' 'plot "reward": there is no row "PPO"'
+bad "a plot with an unknown member" '.plots[0].ylabel = "x"' 'plots: "ylabel" is unknown'
+bad "a logarithmic axis from 0" '.plots[0].log_x = true | .factors[0].values[0].x = 0' \
+    'plot "reward": "log_x" needs an "x" above 0, and setting "tau 1" has none'
+bad "data out of range" '.factors[0].values[0].data.views = 11' \
+    'factor "tau", value "1": data: synthetic data have 1 to 10 views'
+bad "data that are no numbers" '.factors[0].values[0].data.views = "2"' 'data.views is a whole number'
+bad "data with an unknown member" '.factors[0].values[0].data.view = 2' 'data: "view" is unknown'
+bad "data of some settings only" 'del(.factors[0].values[1].data)' 'setting "tau 3" has no "data", and others have'
+bad "published figures of no row" '.factors[0].values[0].published.PPO = {}' 'published: there is no row "PPO"'
+bad "an experiment's name outside of the folder" '.name = "../../out"' '"name" is "../../out", and becomes a file'
+bad "half a seed" '.seeds = 1.5' '"seeds" is a whole number'
+bad "crossed that is a text" '.crossed = "no"' '"crossed" is true or false'
+bad "a share without a bound" '.rows |= map(select(.bound | not)) | del(.claims)' '"share" needs a row that is the bound'
+bad "what is avoidable without a bound under budgets" '.columns += ["avoidable"]' \
+    '"avoidable" needs a row that is the bound under budgets'
+check "nothing was made for any of them" test ! -e bad
 
 # The same data on both sides of a transfer.
 if [ -n "$SHARED" ] && [ -f "$SHARED/data/m4a1_public.json" ]; then

@@ -232,9 +232,23 @@ static void test_constraints_and_turns(void **state)
     struct estimator *other;
     double rewards[18], other_rewards[18];
     assert_int_equal(evaluation_estimator(env, all + 1, 2, &other, NULL), OK);
-    const struct evaluation_options options = { other, rewards, other_rewards, 0 };
+    struct evaluation_session sessions[6];
+    const struct evaluation_options options = { .other = other,
+        .by_session = sessions,
+        .rewards = rewards,
+        .other_rewards = other_rewards };
     struct evaluation got;
     assert_int_equal(evaluation_play(env, all, 6, &always, 0, &options, &got, NULL), OK);
+    for (size_t i = 0; i < 6; i++) {
+        assert_int_equal(sessions[i].session, i);
+        assert_int_equal(sessions[i].n_turns, 3);
+        assert_int_equal(sessions[i].n_local, 0);
+        assert_int_equal(sessions[i].n_shown, 6); /* two views in each of three turns */
+        NEAR(sessions[i].excess, 2);              /* of privacy, 2 beyond a budget of 1 */
+        NEAR(sessions[i].use[CONSTRAINT_PRIVACY], 3);
+        NEAR(sessions[i].reward,
+            (rewards[3 * i] + rewards[3 * i + 1] + rewards[3 * i + 2]) / 3);
+    }
     assert_int_equal(got.n_constraints, 4);
     assert_int_equal(got.constraints[0].n_over, 0);
     NEAR(got.constraints[1].rate, 1);

@@ -52,9 +52,9 @@ static enum status add_models(
         return s;
     struct json *list = json_keep(k, json_set_array(root, "models"));
     s = query_open(store,
-        "SELECT m.name, m.identity IS NOT NULL, count(a.value) FROM association_model m"
-        " LEFT JOIN association a ON a.model = m.name GROUP BY m.model_id"
-        " ORDER BY m.model_id DESC",
+        "SELECT m.name, m.identity IS NOT NULL, coalesce(a.n, 0) FROM association_model m"
+        " LEFT JOIN (SELECT model, count(*) AS n FROM association GROUP BY model) a"
+        " ON a.model = m.name ORDER BY m.model_id DESC",
         &q, err);
     while (!s && !(s = query_next(q, err)) && query_has_row(q)) {
         struct json *row = json_keep(k, json_add_object(list));

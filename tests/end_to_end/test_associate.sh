@@ -106,6 +106,22 @@ else
 fi
 check "and what is there is sound" "$M4A1" check c.m4a1 --quiet
 
+# What the system sends a process that reads a mapped file behind its new end.
+rm -f c.m4a1*
+"$M4A1" init c.m4a1 --quiet >/dev/null
+"$M4A1" ingest c.m4a1 scenes --quiet >/dev/null
+"$M4A1" associate c.m4a1 --clip small --threads 1 --quiet >out.txt 2>&1 &
+pid=$!
+wait_for 20 sh -c "sqlite3 -readonly c.m4a1 'SELECT 1 FROM embedding' | grep -q 1"
+kill -BUS $pid
+wait $pid
+got=$?
+if [ "$got" -eq 0 ]; then
+    skip "weights that are cut short under way are told" "it was done before the signal came"
+else
+    check_equal "weights that are cut short under way are told" "$got $(grep -c 'cut short while it was read' out.txt)" "1 1"
+fi
+
 # ---- what has none ----
 cp a.m4a1 d.m4a1
 sqlite3 d.m4a1 "PRAGMA foreign_keys = ON; DELETE FROM association; DELETE FROM embedding; DELETE FROM association_model;
@@ -132,6 +148,8 @@ check_output "with as many values" "\"n\": $(one d.m4a1 'SELECT count(*) FROM as
 check_status 2 "--clip is asked for" "$M4A1" associate a.m4a1
 check_output "by its name" 'clip DIR is missing'
 check_status 2 "a precision that there is not" "$M4A1" associate a.m4a1 --clip small --precision fp8
+check_status 2 "a folder without a name" "$M4A1" associate a.m4a1 --clip ""
+check_output "is no folder either" 'clip DIR is missing'
 check_status 1 "a folder that is no checkpoint" "$M4A1" associate a.m4a1 --clip scenes
 check_output "is named" 'scenes'
 

@@ -227,6 +227,17 @@ else
     check_equal "images agree to 2e-5" "$(jq -n "$images_off <= 2e-5")" true
     check_equal "cosines agree to 2e-6" "$(jq -n "$cosines_off <= 2e-6")" true
 fi
+cp -r small wild && python3 - wild/model.safetensors <<'PYTHON'
+import json, struct, sys
+path = sys.argv[1]
+data = bytearray(open(path, "rb").read())
+n = struct.unpack("<Q", data[:8])[0]
+begin, end = json.loads(data[8:8 + n])["text_projection.weight"]["data_offsets"]
+data[8 + n + begin:8 + n + end] = struct.pack("<f", 3e38) * ((end - begin) // 4)
+open(path, "wb").write(data)
+PYTHON
+check_status 1 "weights that overflow" "$M4A1" embed --clip wild --text one --text two
+check_output "are told with the text" 'the embedding of "one" is not finite'
 check_status 2 "embed wants something" "$M4A1" embed --clip small
 check "embed for people" "$M4A1" embed --clip small --text one --text two
 check_output "prints the cosine" '^ +2 +-?[01]\.[0-9]{6}$'

@@ -230,7 +230,7 @@ static void refuses_broken_merges(void **state)
     // Cut short at the end of a line, all words would silently fall into pieces.
     expect_refused_merges("", 0, "'at</w>' of vocab.json is made by none of 0 merges");
     expect_refused_merges(
-        "c a\nt h\nca t</w>\n", 19, "'at</w>' of vocab.json is made by none of 3");
+        "c a\nt h\nca t</w>\n", 17, "'at</w>' of vocab.json is made by none of 3");
 }
 
 /* Long tokens and lines are refused, or no more than shown in part; files are bounded. */

@@ -189,7 +189,7 @@ check_equal "and nothing of a refused file stays" "$(one e.m4a1 "SELECT count(*)
 
 # ---- looking ----
 check "stats association" "$M4A1" stats association a.m4a1
-check_output "names the models, the last one first" '^other-[0-9a-f]{8} +clip +[0-9]+$'
+check_output "names the models, the last one first" '^other-[0-9a-f]{8} +clip +f32 +[0-9]+$'
 check_output "tells that there are no gains yet" 'Nothing says whether association means anything'
 check "of one model" "$M4A1" stats association a.m4a1 --model "$(one a.m4a1 "SELECT name FROM association_model LIMIT 1")" --json
 check_output "by its name" '"model": "small-'
@@ -197,6 +197,8 @@ check_status 1 "of a model that is not there" "$M4A1" stats association a.m4a1 -
 check "show --similar" "$M4A1" show a.m4a1 --similar "a cutting board" --clip small --out near.jpg --frames 5
 check_output "tells cosine, scene and view" '^ *-?0\.[0-9]{4} +scene_[0-9]+ +(first_person|side|overhead)'
 check_equal "and makes a JPEG" "$(head -c 3 near.jpg | od -An -tx1 | tr -d ' ')" ffd8ff
+check_status 2 "no JPEG by another name" "$M4A1" show a.m4a1 --similar x --clip small --out near.png
+check_output "which says what to do" 'name it FILE.jpg'
 "$M4A1" show a.m4a1 --similar "a cutting board" --clip small --json --frames 180 >near.json
 check_equal "the nearest frame is first" \
     "$(jq '[.frames[].cosine] | . == (sort | reverse) and length == 180' near.json)" true

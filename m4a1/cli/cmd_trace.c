@@ -131,7 +131,7 @@ static enum status play(
     if (!s)
         s = tmo_numbers(sessions, "--session", 0, INT64_MAX, &ids, &n, err);
     if (s == E_ARG)
-        return cli_usage(cli, err, "%s", err ? err->msg : "--session");
+        s = cli_usage(cli, err, "%s", err ? err->msg : "--session");
     if (!s) {
         if (trace->root)
             trace->sessions = json_set_array(trace->root, "sessions");

@@ -57,7 +57,7 @@ static const struct json *field(const struct fields *f, const char *key)
 static uint32_t read_count(
     struct fields *f, const char *key, uint32_t otherwise, uint32_t min, uint32_t max)
 {
-    const struct json *j = field(f, key);
+    const struct json *j = f->status ? NULL : json_get(f->object, key);
     if (!j)
         return otherwise;
     int64_t x = json_int(j, -1);
@@ -160,6 +160,10 @@ static enum status read_file(
     *path = path_join(dir, file);
     if (!*path)
         return error_nomem(err, strlen(dir));
+    if (!file_is_folder(dir))
+        return error_set(err, E_NOT_FOUND,
+            "%s is not a folder; expected one with %s and the weights of a CLIP model",
+            dir, file);
     enum status s = json_read_file(*path, MAX_JSON_BYTES, JSON_UNIQUE_KEYS, out, err);
     if (s == E_NOT_FOUND)
         return error_set(err, s,

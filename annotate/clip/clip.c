@@ -76,7 +76,9 @@ static enum status start(struct clip *clip, struct error *err)
     if (!clip->text_rooms || !clip->image_rooms)
         return error_nomem(err, n * sizeof *clip->text_rooms);
     passes_call(clip->passes, load_towers, &load);
-    return load.status ? error_set(err, load.status, "%s", load.err.msg) : OK;
+    if (load.status)
+        return error_set(err, load.status, "%s", load.err.msg);
+    return tensors_unchanged(clip->tensors, err);
 }
 
 enum status clip_open(const char *dir, const struct clip_options *options,
@@ -318,6 +320,8 @@ enum status clip_embed_texts(
     }
     if (s == OK)
         s = clip_embed_tokens(clip, ids, ends, n, out, err);
+    if (s == OK) // its rows are read where they lie in the file
+        s = tensors_unchanged(clip->tensors, err);
     free(ends);
     free(ids);
     return s;

@@ -53,6 +53,15 @@ static enum status load_block(const struct weights *w, const char *prefix,
     return s;
 }
 
+/* A tower without its last blocks would give embeddings that look like any others. */
+static enum status refuse_more_blocks(
+    const struct weights *w, const char *prefix, uint32_t n, struct error *err)
+{
+    char name[2 * MAX_PREFIX];
+    snprintf(name, sizeof name, "%s.encoder.layers.%u.layer_norm1.weight", prefix, n);
+    return weights_none(w, name, "num_hidden_layers", n, err);
+}
+
 enum status encoder_load(const struct weights *w, const char *prefix,
     const struct clip_tower *tower, int causal, struct encoder *out, struct error *err)
 {
@@ -68,6 +77,8 @@ enum status encoder_load(const struct weights *w, const char *prefix,
         snprintf(name, sizeof name, "%s.encoder.layers.%u", prefix, i);
         s = load_block(w, name, tower, &out->blocks[i], err);
     }
+    if (s == OK)
+        s = refuse_more_blocks(w, prefix, tower->n_layers, err);
     if (s)
         encoder_release(out);
     return s;

@@ -25,6 +25,7 @@ struct shard {
     char *path; /* owned */
     uint8_t *map;
     size_t len;
+    struct stat opened;
 };
 
 struct entry {
@@ -71,20 +72,20 @@ static enum status map_file(struct shard *shard, struct error *err)
     if (fd < 0)
         return error_errno(err, "cannot open %s", path);
     enum status s = OK;
-    struct stat st;
-    if (fstat(fd, &st) != 0)
+    struct stat *st = &shard->opened;
+    if (fstat(fd, st) != 0)
         s = error_errno(err, "cannot look at %s", path);
-    else if (!S_ISREG(st.st_mode))
+    else if (!S_ISREG(st->st_mode))
         s = error_set(err, E_DATA, "%s is not a regular file", path);
-    else if (st.st_size == 0)
+    else if (st->st_size == 0)
         s = error_set(err, E_DATA, "%s is empty; download it again", path);
     if (!s) {
-        void *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        void *map = mmap(NULL, (size_t)st->st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (map == MAP_FAILED) {
             s = error_errno(err, "cannot map %s", path);
         } else {
             shard->map = map;
-            shard->len = (size_t)st.st_size;
+            shard->len = (size_t)st->st_size;
         }
     }
     close(fd);
@@ -141,8 +142,7 @@ static enum status read_index(
         if (!is_plain_name(file))
             return error_set(err, E_DATA,
                 "%s: tensor \"%.200s\" is said to be in \"%.200s\"; expected the name of "
-                "a "
-                ".safetensors file in the same folder",
+                "a .safetensors file in the same folder",
                 path, json_key(j), file);
         placed[n++] = (struct placed) { json_key(j), file };
     }
@@ -338,6 +338,30 @@ const struct tensor *tensors_find(const struct tensors *t, const char *name)
 {
     const struct entry *e = find_entry(t, name);
     return e ? &e->tensor : NULL;
+}
+
+const char *tensors_path(const struct tensors *t, const char *name)
+{
+    const struct entry *e = find_entry(t, name);
+    return e ? e->path : NULL;
+}
+
+enum status tensors_unchanged(const struct tensors *t, struct error *err)
+{
+    for (size_t i = 0; i < t->n_shards; i++) {
+        const struct stat *old = &t->shards[i].opened;
+        struct stat now;
+        if (stat(t->shards[i].path, &now) != 0 || now.st_dev != old->st_dev ||
+            now.st_ino != old->st_ino)
+            continue;
+        if (now.st_size != old->st_size || now.st_mtim.tv_sec != old->st_mtim.tv_sec ||
+            now.st_mtim.tv_nsec != old->st_mtim.tv_nsec)
+            return error_set(err, E_DATA,
+                "%s was written to while it was used; run the command again once it is "
+                "whole",
+                t->shards[i].path);
+    }
+    return OK;
 }
 
 /* --- numbers --- */

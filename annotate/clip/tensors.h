@@ -30,6 +30,13 @@ const struct tensor *tensors_at(const struct tensors *t, size_t i); /* by name *
 const struct tensor *tensors_find(
     const struct tensors *t, const char *name); /* or NULL */
 
+/* The file that has a tensor, or NULL. */
+const char *tensors_path(const struct tensors *t, const char *name);
+
+/* E_DATA where a file was written to since it was opened, so that what is mapped is no longer
+ * what was hashed.  One that was replaced or removed stays mapped as it was. */
+MUST_CHECK enum status tensors_unchanged(const struct tensors *t, struct error *err);
+
 /* The numbers of a tensor as float32, row-major, valid until tensors_drop() or
  * tensors_close().  An F32 tensor at a multiple of 4 bytes is borrowed from the file; F16,
  * BF16 and misplaced F32 are converted once, exactly, into memory owned by t.

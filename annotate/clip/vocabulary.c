@@ -280,6 +280,36 @@ static enum status find_bytes(
     return s;
 }
 
+static int is_mark(const char *text)
+{
+    return text_starts(text, "<") && text_ends(text, ">") && !text_equal(text, WORD_END);
+}
+
+/* Each token but the bytes and the marks must be made by a merge.  A merges.txt that was
+ * cut short would otherwise make letters of all words, and nobody would see it. */
+static enum status check_made(struct reader *r, const char *merges_file)
+{
+    uint8_t *made = calloc(r->n_ids, 1);
+    if (!made)
+        return error_nomem(r->err, r->n_ids);
+    for (size_t i = 0; i < r->n_merges; i++)
+        made[r->merges[i].merged] = 1;
+    enum status s = OK;
+    for (size_t i = 0; i < r->n_tokens && !s; i++) {
+        const char *text = r->tokens[i].text;
+        size_t len = strlen(text), at = 0;
+        (void)unicode_next(text, len, &at);
+        int is_byte = at == len || text_equal(text + at, WORD_END);
+        if (!is_byte && !is_mark(text) && !made[r->tokens[i].id])
+            s = error_set(r->err, E_DATA,
+                "%s: token '%.*s' of vocab.json is made by none of %zu merges; is the "
+                "file downloaded in full?",
+                merges_file, shown(text, len), text, r->n_merges);
+    }
+    free(made);
+    return s;
+}
+
 static enum status find_mark(const struct reader *r, const char *text, int32_t *id)
 {
     *id = find_token(r, text);
@@ -299,6 +329,8 @@ static enum status build(
         s = find_bytes(r, "", inner);
     if (!s)
         s = find_bytes(r, WORD_END, last);
+    if (!s && merges_file != r->file) // one file would be broken JSON
+        s = check_made(r, merges_file);
     if (s)
         return s;
     struct bpe_merge *merges = r->merges;

@@ -8,6 +8,17 @@
 #define MAX_NAME 128
 #define MAX_PARTS 3
 
+enum status weights_none(const struct weights *w, const char *name, const char *field,
+    uint32_t count, struct error *err)
+{
+    const char *path = tensors_path(w->tensors, name);
+    return path ? error_set(err, E_DATA,
+                      "%s: there is a tensor \"%s\", but %s is %u.  Does config.json "
+                      "belong to these weights?",
+                      path, name, field, count)
+                : OK;
+}
+
 enum status weights_copy(const struct weights *w, const char *name, const uint64_t *dims,
     size_t n_dims, float **out, struct error *err)
 {

@@ -21,6 +21,10 @@ struct norm {
     float eps;
 };
 
+/* E_DATA where there is a tensor `name`, which the config's field, a count, leaves out. */
+MUST_CHECK enum status weights_none(const struct weights *w, const char *name,
+    const char *field, uint32_t count, struct error *err);
+
 /* A copy of the vector or matrix `name`, owned by the caller. */
 MUST_CHECK enum status weights_copy(const struct weights *w, const char *name,
     const uint64_t *dims, size_t n_dims, float **out, struct error *err);

@@ -1,4 +1,5 @@
 /* cmd_embed.c - m4a1 embed: embeddings of texts and pictures, and their cosines. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,21 @@ static enum status embed_file(
     return s ? s : clip_embed_images(clip, pixels, 1, out, err);
 }
 
+/* Damaged weights may be finite and still give what no cosine can be of. */
+static enum status check_vector(const struct inputs *in, size_t i, struct error *err)
+{
+    const float *x = in->vectors + i * in->dims;
+    double length = 0;
+    for (size_t d = 0; d < in->dims; d++)
+        length += fabs((double)x[d]);
+    if (isfinite(length) && length > 0)
+        return OK;
+    return error_set(err, E_DATA,
+        "the embedding of \"%.60s\" is %s: the weights are damaged, or activations "
+        "overflow",
+        in->names[i], length > 0 || isnan(length) ? "not finite" : "zero");
+}
+
 static enum status embed_all(struct clip *clip, struct inputs *in, struct error *err)
 {
     size_t side = clip_config(clip)->image_size;
@@ -54,6 +70,8 @@ static enum status embed_all(struct clip *clip, struct inputs *in, struct error 
         float *out = in->vectors + i * in->dims;
         s = i < in->n_texts ? clip_embed_texts(clip, in->names + i, 1, out, err)
                             : embed_file(clip, in->names[i], pixels, out, err);
+        if (!s)
+            s = check_vector(in, i, err);
     }
     free(pixels);
     return s;

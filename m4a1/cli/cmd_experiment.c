@@ -50,16 +50,37 @@ static enum status write_json(
     return s;
 }
 
+/* A word for a shell: as it is, or between single quotes. */
+static void add_word(struct buffer *out, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                "0123456789-_./:=,+@";
+    buffer_add_char(out, ' ');
+    if (*word && strspn(word, plain) == strlen(word)) {
+        buffer_add_str(out, word);
+        return;
+    }
+    buffer_add_char(out, '\'');
+    for (; *word; word++)
+        if (*word == '\'')
+            buffer_add_str(out, "'\\''");
+        else
+            buffer_add_char(out, *word);
+    buffer_add_char(out, '\'');
+}
+
 /* The command as somebody else would run it. */
-static enum status add_command(
-    const struct study *study, struct cli *cli, struct buffer *out, struct error *err)
+static enum status add_command(struct cli *cli, struct buffer *out, struct error *err)
 {
     const char *const names[] = { "seeds", "steps", "other", "map" };
-    buffer_printf(out, "m4a1 experiment %s %s", cli_arg(cli, 0), cli_arg(cli, 1));
+    buffer_add_str(out, "m4a1 experiment");
+    add_word(out, cli_arg(cli, 0));
+    add_word(out, cli_arg(cli, 1));
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (cli_value(cli, names[i]))
-            buffer_printf(out, " --%s %s", names[i], cli_value(cli, names[i]));
-    (void)study;
+        if (cli_value(cli, names[i])) {
+            buffer_printf(out, " --%s", names[i]);
+            add_word(out, cli_value(cli, names[i]));
+        }
     return buffer_status(out, "the command", err);
 }
 
@@ -90,6 +111,9 @@ static enum status write_results(const struct study *study, const struct json *r
     experiment_markdown(results, &text);
     if (!s)
         s = write_text(study, "table.md", &text, err);
+    experiment_support(results, &text);
+    if (!s && text.len)
+        s = write_text(study, "support.md", &text, err);
     experiment_latex(results, &text);
     if (!s)
         s = write_text(study, "table.tex", &text, err);
@@ -129,7 +153,7 @@ static enum status conclude(struct study *study, struct cli *cli, struct error *
         experiment_results(&study->lab, outcomes, study->n_seeds, &results, err);
     free(outcomes);
     if (!s)
-        s = add_command(study, cli, &command, err);
+        s = add_command(cli, &command, err);
     if (!s && !json_set_text(results, "command", buffer_str(&command)))
         s = error_nomem(err, 64);
     if (!s)

@@ -130,6 +130,16 @@ static void print(struct cli *cli, const struct similar *found, const struct jso
         printf("--out FILE.jpg shows them\n");
 }
 
+/* The sheet is a JPEG, and viewers go by the name. */
+static enum status check_out(struct cli *cli, struct error *err)
+{
+    const char *out = cli_value(cli, "out");
+    if (!out || text_ends(out, ".jpg") || text_ends(out, ".jpeg") ||
+        text_ends(out, ".JPG") || text_ends(out, ".JPEG"))
+        return OK;
+    return cli_usage(cli, err, "--out %s: the sheet is a JPEG; name it FILE.jpg", out);
+}
+
 enum status show_similar(struct cli *cli, struct error *err)
 {
     struct store *store = NULL;
@@ -138,6 +148,8 @@ enum status show_similar(struct cli *cli, struct error *err)
     struct json *root = json_new_object();
     struct json *list = json_set_array(root, "frames");
     enum status s = found && list ? OK : error_nomem(err, sizeof *found);
+    if (!s)
+        s = check_out(cli, err);
     if (!s)
         s = cli_int(cli, "frames", DEFAULT_N, 1, MAX_N, &n, err);
     if (!s)

@@ -52,14 +52,16 @@ static enum status add_models(
         return s;
     struct json *list = json_keep(k, json_set_array(root, "models"));
     s = query_open(store,
-        "SELECT m.name, m.identity IS NOT NULL, count(a.value) FROM association_model m"
-        " LEFT JOIN association a ON a.model = m.name GROUP BY m.model_id"
-        " ORDER BY m.model_id DESC",
+        "SELECT m.name, m.identity IS NOT NULL, coalesce(a.n, 0),"
+        " coalesce(json_extract(m.facts, '$.precision'), '') FROM association_model m"
+        " LEFT JOIN (SELECT model, count(*) AS n FROM association GROUP BY model) a"
+        " ON a.model = m.name ORDER BY m.model_id DESC",
         &q, err);
     while (!s && !(s = query_next(q, err)) && query_has_row(q)) {
         struct json *row = json_keep(k, json_add_object(list));
         json_keep(k, json_set_text(row, "model", query_text(q, 0)));
         json_keep(k, json_set_text(row, "from", query_int(q, 1) ? "clip" : "import"));
+        json_keep(k, json_set_text(row, "precision", query_text(q, 3)));
         json_keep(k, json_set_int(row, "values", query_int(q, 2)));
     }
     query_close(q);
@@ -245,7 +247,8 @@ static void print_gains(const struct json *root)
 void stats_print_association(const struct json *root)
 {
     static const struct rows_head models[] = { { "model", "model", 't' },
-        { "from", "from", 't' }, { "values", "values", 'i' } };
+        { "from", "from", 't' }, { "precision", "precision", 't' },
+        { "values", "values", 'i' } };
     const char *data = json_text(json_get(root, "data"), "");
     const struct json *all = json_at(json_get(root, "values"), 0);
     long long n = (long long)json_int(json_get(all, "n"), 0);

@@ -103,7 +103,7 @@ enum status tmo_seeds(struct cli *cli, uint64_t **seeds, size_t *n, struct error
     size_t n_listed;
     enum status s = tmo_numbers(text, "--seeds", 0, SEED_MAX, &list, &n_listed, err);
     if (s)
-        return s;
+        return s == E_ARG ? cli_usage(cli, err, "%s", err ? err->msg : "--seeds") : s;
     int is_count = !strchr(text, ',');
     size_t n_seeds = is_count ? (size_t)list[0] : n_listed;
     s = check_seeds(cli, list, n_seeds, is_count, err);

@@ -7,7 +7,7 @@
 
 #include "m4a1/tmo/experiment_cell.h"
 
-#define MAX_COLUMNS 20
+#define MAX_COLUMNS (2 * N_EX_FIGURES) /* each, and what was published of it */
 #define CELL 96
 
 /* What stands in one column: a figure, or one that was published elsewhere. */
@@ -60,7 +60,7 @@ static struct layout layout_of(const struct json *results)
     for (const struct json *c = json_first(json_get(results, "columns")); c;
          c = json_next(c)) {
         enum experiment_figure f = experiment_figure_of(json_text(c, ""));
-        if (f == N_EX_FIGURES || l.n_columns + 2 > MAX_COLUMNS)
+        if (f == N_EX_FIGURES)
             continue;
         l.columns[l.n_columns++] = (struct column) { &experiment_figures[f], 0 };
         if (any_published(results, experiment_figures[f].name))
@@ -255,6 +255,46 @@ void experiment_markdown(const struct json *results, struct buffer *out)
     markdown_claims(results, out);
 }
 
+/* ---- calibration by support ---- */
+
+static double mean_of(const struct json *row, size_t figure)
+{
+    const struct json *figures = json_get(row, "figures");
+    return json_number(
+        json_get(json_get(figures, experiment_figures[figure].name), "mean"), NAN);
+}
+
+static void support_row(
+    const struct json *setting, const struct json *row, size_t bin, struct buffer *out)
+{
+    size_t at = EX_SUPPORT + bin * N_SUPPORT_FIGURES;
+    if (!(mean_of(row, at + SUPPORT_ROWS) > 0))
+        return;
+    buffer_printf(out, "| %s | %s | %s | %.1f | %.3f | %.3f | %.3f |\n",
+        json_text(json_get(setting, "label"), ""), json_text(json_get(row, "row"), ""),
+        support_bin_names[bin], 100 * mean_of(row, at + SUPPORT_ROWS),
+        mean_of(row, at + SUPPORT_ESTIMATE), mean_of(row, at + SUPPORT_SCORE),
+        mean_of(row, at + SUPPORT_MSE));
+}
+
+void experiment_support(const struct json *results, struct buffer *out)
+{
+    if (!is_of_estimators(results))
+        return;
+    buffer_add_str(out,
+        "Held-out rows by how many rows that were fitted on match them exactly; means "
+        "over "
+        "seeds. Calibrated is where estimate and score are near.\n\n"
+        "| setting | estimator | matches | rows % | estimate | score | squared error |\n"
+        "| --- | --- | --- | ---:| ---:| ---:| ---:|\n");
+    for (const struct json *s = json_first(json_get(results, "settings")); s;
+         s = json_next(s))
+        for (const struct json *row = json_first(json_get(s, "rows")); row;
+             row = json_next(row))
+            for (size_t bin = 0; bin < N_SUPPORT_BINS; bin++)
+                support_row(s, row, bin, out);
+}
+
 /* ---- LaTeX ---- */
 
 static void latex_text(struct buffer *out, const char *text)
@@ -343,7 +383,8 @@ void experiment_methods(
     buffer_printf(out,
         ", with %d seed%s. %s Figures are means and population deviations over seeds, "
         "which measure the noise of draws only; intervals are 95 %% percentile intervals "
-        "of a bootstrap over sessions. Every result but CPU times is the same bit for "
+        "of a bootstrap over sessions, widened where these are few. Every result but CPU "
+        "times is the same bit for "
         "bit "
         "whenever this build runs the command again:\n\n    %s\n",
         seeds, seeds == 1 ? "" : "s", experiment_meaning(results), command);

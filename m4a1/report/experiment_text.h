@@ -9,6 +9,10 @@
 /* A table in Markdown, aligned so that it reads well as it stands; claims below it. */
 void experiment_markdown(const struct json *results, struct buffer *out);
 
+/* Of estimators: a table in Markdown of how well they are calibrated by support, for each
+ * number of exact matches.  Nothing for policies. */
+void experiment_support(const struct json *results, struct buffer *out);
+
 /* The same table in LaTeX (booktabs). */
 void experiment_latex(const struct json *results, struct buffer *out);
 

@@ -31,7 +31,7 @@ static char *fill_key(const char *key, uint64_t seed)
 static void list_members(const struct json *root, struct buffer *out)
 {
     for (const struct json *c = json_first(root); c; c = json_next(c))
-        if (json_is_object(c))
+        if (json_is_object(c) && json_key(c))
             buffer_printf(out, "%s%s", out->len ? ", " : "", json_key(c));
 }
 

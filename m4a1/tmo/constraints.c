@@ -59,10 +59,12 @@ enum status constraints_check(const struct constraint *list, size_t n, struct er
             err, E_ARG, "%zu constraints, and %d is the most", n, CONSTRAINTS_MAX);
     for (size_t i = 0; i < n; i++) {
         const char *name = constraint_names[list[i].kind];
-        if (!isfinite(list[i].budget) || list[i].budget < 0)
+        // Uses are counted as shares of the budget, so one next to 0 has no shares.
+        if (!isfinite(list[i].budget) || list[i].budget < 0 ||
+            (list[i].budget > 0 && list[i].budget < 1e-9))
             return error_set(err, E_ARG,
-                "constraint %zu (%s): a budget is a number of %s from 0, not %g", i, name,
-                constraint_units[list[i].kind], list[i].budget);
+                "constraint %zu (%s): a budget is 0 or a number of %s from 1e-9, not %g",
+                i, name, constraint_units[list[i].kind], list[i].budget);
         if (list[i].horizon > CONSTRAINT_MAX_HORIZON)
             return error_set(err, E_ARG,
                 "constraint %zu (%s): a horizon is 0 for the session or 1 to %d turns, "

@@ -9,6 +9,7 @@
 
 #define FILE_MAX ((size_t)64 << 20)
 #define ROWS_MAX 1000
+#define N_MAX (INT64_C(1) << 40) /* answers of an action */
 #define PROFILE "m4a1_cost_profile"
 #define TABLE "m4a1_cost_table"
 
@@ -95,6 +96,11 @@ static double *figure_of(struct cost_row *row, const struct figure *figure)
     return (double *)(void *)((char *)row + figure->at);
 }
 
+static int is_cost(double x)
+{
+    return x >= 0 && x <= COST_MAX;
+}
+
 static enum status parse_list(const struct json *list, const char *name, const char *llm,
     const struct figure *figure, double *out, struct error *err)
 {
@@ -108,11 +114,11 @@ static enum status parse_list(const struct json *list, const char *name, const c
     for (const struct json *j = json_first(list); j; j = json_next(j), out++) {
         if (json_is_null(j))
             continue;
-        if (!json_is_number(j) || !(json_number(j, -1) >= 0))
+        if (!json_is_number(j) || !is_cost(json_number(j, -1)))
             return error_set(err, E_DATA,
-                "%s: llms.%s.%s: a number from 0 on, or null where it is not known, is "
-                "expected of each number of views",
-                name, llm, figure->key);
+                "%s: llms.%s.%s: a number from 0 to %g, or null where it is not known, "
+                "is expected of each number of views",
+                name, llm, figure->key, COST_MAX);
         *out = json_number(j, 0);
     }
     return OK;
@@ -297,7 +303,14 @@ static enum status set_cell(struct cost_row *row, size_t at, const struct sums *
     row->usage_usd[at] = usage + energy;
     row->latency_reserve_s[at] = sums->latency_high_s;
     row->usage_reserve_usd[at] = sums->usage_high_usd + energy;
-    return OK;
+    if (is_cost(row->latency_s[at]) && is_cost(row->usage_usd[at]) &&
+        (isnan(row->latency_reserve_s[at]) || is_cost(row->latency_reserve_s[at])) &&
+        (isnan(row->usage_reserve_usd[at]) || is_cost(row->usage_reserve_usd[at])))
+        return OK;
+    return error_set(err, E_DATA,
+        "%s: the seconds and USD of llm \"%s\" have to lie from 0 to %g; write the "
+        "profile again with m4a1 stats latency STORE --profile FILE",
+        path, row->llm, COST_MAX);
 }
 
 /* The rows of one llm with one timing, added up by views in context. */
@@ -313,8 +326,9 @@ static enum status take_llm(const struct json *actions, const char *path, const 
             strcmp(text_of(j, "timing"), timing) != 0)
             continue;
         int64_t n = json_int(json_get(j, "n_context"), -1);
-        if (n < 0 || n >= COST_CELLS || !(json_number(json_get(j, "n"), 0) > 0) ||
-            !json_is_number(json_get(j, "mean_s")))
+        int64_t n_answers = json_int(json_get(j, "n"), 0);
+        if (n < 0 || n >= COST_CELLS || n_answers <= 0 || n_answers > N_MAX ||
+            !is_cost(json_number(json_get(j, "mean_s"), NAN)))
             return error_set(err, E_DATA,
                 "%s: a row of llm \"%s\" lacks n_context (0 to %d), n or mean_s; write "
                 "the profile again with m4a1 stats latency STORE --profile FILE",

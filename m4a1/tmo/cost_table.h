@@ -23,6 +23,8 @@
 /* Views that an llm sees with a turn: 0 .. SPACE_MAX_VIEWS. */
 #define COST_CELLS (SPACE_MAX_VIEWS + 1)
 
+#define COST_MAX 1e9 /* seconds or USD of an answer; what is dearer has no sum */
+
 /* What is known of one llm; NAN = not known. */
 struct cost_row {
     char *llm;

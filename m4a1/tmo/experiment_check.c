@@ -16,13 +16,18 @@
 
 #define NAME_MAX_BYTES 100
 
-/* A name of a row, factor or value: short enough for tables and files' names. */
+/* A name of a row, factor or value: short enough for files' names, and fit for tables. */
 static enum status check_name(const char *name, const char *where, struct error *err)
 {
-    return strlen(name) <= NAME_MAX_BYTES
-               ? OK
-               : error_set(err, E_DATA, "%s: \"%.40s...\" has more than %d bytes", where,
-                     name, NAME_MAX_BYTES);
+    if (strlen(name) > NAME_MAX_BYTES)
+        return error_set(err, E_DATA, "%s: \"%.40s...\" has more than %d bytes", where,
+            name, NAME_MAX_BYTES);
+    for (const unsigned char *c = (const unsigned char *)name; *c; c++)
+        if (*c < ' ' || *c == 0x7f || *c == '|')
+            return error_set(err, E_DATA,
+                "%s: \"%s\" has a | or a control character, which no table can hold",
+                where, name);
+    return OK;
 }
 
 /* ---- what may be chosen ---- */

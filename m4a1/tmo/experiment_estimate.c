@@ -14,6 +14,15 @@ static void take_validation(struct cell *c, const struct cross_validation *cv)
     c->outcome.figures[EX_SLOPE] = cv->slope;
     c->outcome.figures[EX_GAIN] = cv->gain;
     c->outcome.figures[EX_BEST_SHARE] = cv->best_share;
+    c->outcome.figures[EX_CHANCE_SHARE] = cv->chance_share;
+    for (size_t bin = 0; bin < N_SUPPORT_BINS; bin++) {
+        const struct support_row *row = &cv->by_support[bin];
+        double *f = &c->outcome.figures[EX_SUPPORT + bin * N_SUPPORT_FIGURES];
+        f[SUPPORT_ROWS] = (double)row->n / (double)cv->n_rows;
+        f[SUPPORT_ESTIMATE] = row->estimate;
+        f[SUPPORT_SCORE] = row->score;
+        f[SUPPORT_MSE] = row->mse;
+    }
 }
 
 /* One tenth of the sessions, estimated by what was fitted on the others. */
@@ -73,6 +82,7 @@ enum status cell_run_estimator(struct cell *c, struct error *err)
         all[i] = i;
     settings.by = c->config.environment.estimator.choose_by;
     settings.n_repeats = 1;
+    settings.quick = 1; // its intervals are not shown
     settings.seed = c->place->seed;
     double before = cell_cpu_s();
     enum status s = cross_validation_run(c->rec, all, c->rec->n_sessions,

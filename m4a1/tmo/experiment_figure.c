@@ -7,6 +7,18 @@
 #define ESTIMATORS FIGURE_OF_ESTIMATORS
 #define BY_SESSION (FIGURE_OF_POLICIES | FIGURE_BY_SESSION)
 
+/* Four figures of one bin. */
+#define SUPPORT_AT(bin, figure) [EX_SUPPORT + (bin)*N_SUPPORT_FIGURES + (figure)]
+#define SUPPORT(bin, name, label)                                                        \
+    SUPPORT_AT(bin, SUPPORT_ROWS) = { "support_" name "_rows",                           \
+        "rows with " label " matches %", 100, 1, ESTIMATORS },                           \
+                    SUPPORT_AT(bin, SUPPORT_ESTIMATE) = { "support_" name "_estimate",   \
+                        "estimate with " label " matches", 1, 3, ESTIMATORS },           \
+                    SUPPORT_AT(bin, SUPPORT_SCORE) = { "support_" name "_score",         \
+                        "score with " label " matches", 1, 3, ESTIMATORS },              \
+                    SUPPORT_AT(bin, SUPPORT_MSE) = { "support_" name "_mse",             \
+                        "squared error with " label " matches", 1, 3, ESTIMATORS }
+
 const struct experiment_figure_name experiment_figures[N_EX_FIGURES] = {
     [EX_REWARD] = { "reward", "reward", 1, 3, BY_SESSION },
     [EX_SHARE] = { "share", "% of bound", 100, 1, POLICIES },
@@ -32,8 +44,13 @@ const struct experiment_figure_name experiment_figures[N_EX_FIGURES] = {
     [EX_SLOPE] = { "slope", "slope", 1, 2, ESTIMATORS },
     [EX_GAIN] = { "gain", "error gone %", 100, 1, ESTIMATORS },
     [EX_BEST_SHARE] = { "best_share", "best action %", 100, 1, ESTIMATORS },
+    [EX_CHANCE_SHARE] = { "chance_share", "by chance %", 100, 1, ESTIMATORS },
     [EX_HELD_OUT_MSE] = { "held_out_mse", "held-out error", 1, 3, ESTIMATORS },
     [EX_HELD_OUT_PEARSON] = { "held_out_pearson", "held-out r", 1, 3, ESTIMATORS },
+    SUPPORT(SUPPORT_NONE, "0", "0"),
+    SUPPORT(SUPPORT_ONE, "1", "1"),
+    SUPPORT(SUPPORT_FEW, "2_4", "2-4"),
+    SUPPORT(SUPPORT_MANY, "5", "5+"),
 };
 
 enum experiment_figure experiment_figure_of(const char *name)

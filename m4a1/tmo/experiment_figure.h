@@ -6,6 +6,16 @@
 #define M4A1_TMO_EXPERIMENT_FIGURE_H
 
 #include "m4a1/base/buffer.h"
+#include "m4a1/tmo/cross_validation.h"
+
+/* Of held-out rows with so many exact matches among those that were fitted on. */
+enum support_figure {
+    SUPPORT_ROWS, /* their share of all rows */
+    SUPPORT_ESTIMATE,
+    SUPPORT_SCORE,
+    SUPPORT_MSE,
+    N_SUPPORT_FIGURES
+};
 
 /* In the order of tables. */
 enum experiment_figure {
@@ -33,8 +43,12 @@ enum experiment_figure {
     EX_SLOPE,            /* of score on estimate */
     EX_GAIN,             /* the part of the constant's squared error that is gone */
     EX_BEST_SHARE,       /* how often the best action by estimate is the best measured */
+    EX_CHANCE_SHARE,     /* how often a random one is */
     EX_HELD_OUT_MSE,     /* with one tenth of the sessions held out, by seed */
     EX_HELD_OUT_PEARSON, /* and its correlation */
+    /* By support, a block for each bin of cross_validation.h: */
+    EX_SUPPORT,
+    EX_SUPPORT_END = EX_SUPPORT + N_SUPPORT_BINS * N_SUPPORT_FIGURES - 1,
     N_EX_FIGURES
 };
 

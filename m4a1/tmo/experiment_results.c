@@ -6,10 +6,13 @@
 #include <string.h>
 
 #include "export/json_keep.h"
+#include "m4a1/base/buffer.h"
+#include "m4a1/base/hash.h"
 #include "m4a1/base/stats.h"
 #include "m4a1/tmo/bootstrap.h"
 
 #define RESAMPLES 2000
+#define FILE_MAX ((size_t)4 << 20)
 
 struct results {
     const struct experiment_lab *lab;
@@ -319,6 +322,23 @@ static enum status add_claim(struct results *r, size_t setting, const struct jso
 
 /* ---- all ---- */
 
+/* SHA-256 of the experiment's file in canonical form. */
+static enum status add_file_digest(struct results *r, struct error *err)
+{
+    struct buffer text;
+    char digest[HASH_HEX];
+    buffer_init(&text, FILE_MAX);
+    enum status s = json_print(r->e->root, JSON_CANONICAL, &text, err);
+    if (!s)
+        s = buffer_status(&text, r->e->file, err);
+    if (!s) {
+        hash_hex(text.data, text.len, digest);
+        json_keep(&r->keep, json_set_text(r->root, "experiment_digest", digest));
+    }
+    buffer_release(&text);
+    return s;
+}
+
 static void add_head(struct results *r)
 {
     const struct experiment *e = r->e;
@@ -361,6 +381,7 @@ enum status experiment_results(const struct experiment_lab *lab,
     if (!r.root)
         return error_nomem(err, 64);
     add_head(&r);
+    s = add_file_digest(&r, err);
     struct json *settings = json_keep(&r.keep, json_set_array(r.root, "settings"));
     for (size_t i = 0; i < r.e->n_settings && !s; i++)
         s = add_setting(&r, i, settings, err);

@@ -14,7 +14,8 @@
 #include "m4a1/tmo/experiment_cell.h"
 
 /* cells[setting][row][seed]; the same one may stand in several places.  The result:
- *   { "experiment", "kind", "title", "question", "version", "data", "digest", "simulated", "seeds",
+ *   { "experiment", "experiment_digest", "kind", "title", "question", "version", "data",
+ *     "digest", "simulated", "seeds",
  *     "settings": [{ "label", "x", "published", "rows": [{ "row",
  *         "figures": { NAME: { "mean", "deviation", "by_seed", "from", "to" } } }] }],
  *     "claims": [{ "text", "setting", "figure", "of", "against", "estimate", "from", "to",

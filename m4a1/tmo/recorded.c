@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "m4a1/tmo/cost_table.h"
 #include "m4a1/tmo/recorded_parts.h"
 
 struct recorded_settings recorded_defaults(void)
@@ -32,6 +33,30 @@ static uint32_t published_views(const struct interaction *one)
     return views;
 }
 
+/* Figures that have a sum: means, rewards and totals of them are numbers, too. */
+static enum status check_figures(const struct dataset *data,
+    const struct session *session, size_t t, const struct interaction *one,
+    struct error *err)
+{
+    const char *before = "", *behind = "";
+    double x = one->score;
+    if (fabs(one->latency_s) > COST_MAX) {
+        x = one->latency_s;
+        behind = " seconds";
+    } else if (fabs(one->cost_usd) > COST_MAX) {
+        x = one->cost_usd;
+        behind = " USD";
+    } else if (fabs(x) > COST_MAX) {
+        before = "the score ";
+    } else {
+        return OK;
+    }
+    return error_set(err, E_DATA,
+        "%s: session %" PRId64 ", turn %zu: %s%g%s: beyond %g nothing can be trained on; "
+        "mend the answer, or leave its session out",
+        data->source, session->id, t, before, x, behind, COST_MAX);
+}
+
 static enum status check_answer(const struct dataset *data, const struct session *session,
     size_t t, const struct interaction *one, struct error *err)
 {
@@ -52,7 +77,7 @@ static enum status check_answer(const struct dataset *data, const struct session
             "%s: session %" PRId64 ", turn %zu has a score, but no answer to try the "
             "refusal rule on",
             data->source, session->id, t);
-    return OK;
+    return check_figures(data, session, t, one, err);
 }
 
 static enum status check_turn(const struct dataset *data, const struct session *session,

@@ -123,24 +123,26 @@ static int may_last(const struct search *s, size_t n)
 }
 
 /* One action, again and again: most often there is one that will do. */
-static int can_repeat(struct search *s, size_t action, size_t n)
+static int can_repeat(const struct search *s, size_t action, size_t n)
 {
+    struct search ahead = *s;
     struct taken t;
-    if (!n)
-        return 1;
-    take(s, action, &t);
-    int can = is_within(s) && may_last(s, n - 1) && can_repeat(s, action, n - 1);
-    take_back(s, action, &t);
-    return can;
+    for (; n; n--) {
+        take(&ahead, action, &t);
+        if (!is_within(&ahead) || !may_last(&ahead, n - 1))
+            return 0;
+    }
+    return 1;
 }
 
-/* Where the order of turns changes no sum, sequences are searched in one order only. */
+/* Where the order of turns changes no sum, sequences are searched in one order only.  A way
+ * through n turns takes n nodes: so none is begun, nor the stack filled, that cannot end. */
 static int can_go_on(struct search *s, size_t n, size_t from)
 {
     const struct environment *env = s->env;
     if (!n)
         return 1;
-    if (!may_last(s, n))
+    if (n > s->nodes || !may_last(s, n))
         return 0;
     for (size_t i = from; i < env->n_completing; i++) {
         size_t action = env->completing[i];

@@ -54,12 +54,18 @@ static enum status check_map(
     const struct words *w, const struct json *map, struct error *err)
 {
     static const char *const kinds[] = { "views", "tasks", "llms" };
+    if (map && !json_is_object(map))
+        return error_set(err, E_DATA,
+            "the map is an object with views, tasks and llms, or some of them");
     for (const struct json *c = json_first(map); c; c = json_next(c)) {
         const char *kind = json_key(c);
         if (strcmp(kind, kinds[0]) != 0 && strcmp(kind, kinds[1]) != 0 &&
             strcmp(kind, kinds[2]) != 0)
             return error_set(
                 err, E_DATA, "the map has views, tasks and llms, not \"%s\"", kind);
+        if (!json_is_object(c))
+            return error_set(err, E_DATA,
+                "the map's %s: expected an object, {\"theirs\": \"ours\"}", kind);
         for (const struct json *one = json_first(c); one; one = json_next(one)) {
             const char *name = json_key(one);
             const struct dataset *other = w->other;
@@ -249,8 +255,13 @@ static enum status take_names(struct words *w, struct error *err)
             s = error_nomem(err, 64);
     for (size_t i = 0; !s && i < ours->n_llms; i++) {
         const struct dataset_llm *llm = &ours->llms[i];
-        if (dataset_llm_index(other, llm->name, llm->cloud) < 0)
-            s = error_nomem(err, 64);
+        int at = dataset_llm_index(other, llm->name, llm->cloud);
+        char *provider = text_copy(llm->provider);
+        if (at < 0 || (llm->provider && !provider)) {
+            free(provider);
+            return error_nomem(err, 64);
+        }
+        other->llms[at].provider = provider;
     }
     return s;
 }

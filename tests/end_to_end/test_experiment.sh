@@ -49,6 +49,13 @@ else
     check "there is the script of a plot" test -s a/reward.gp
 fi
 
+check "results carry command, digests and version" jq -e '
+    .command == "m4a1 experiment - small.json" and (.version | length) > 0 and
+    (.experiment_digest | test("^[0-9a-f]{64}$")) and .digest == ""' a/results.json
+cp small.json "it's \$(touch owned).json"
+check "a file of a hostile name" "$M4A1" experiment - "it's \$(touch owned).json" --out hostile --quiet --seeds 1
+check "is quoted in the command" sh -c 'set -e; eval "set -- $(jq -r .command hostile/results.json)"
+    [ "$4" = "it'"'"'s \$(touch owned).json" ] && [ ! -e owned ]'
 check "it runs again" "$M4A1" experiment - small.json --out a --quiet
 check_output "and computes nothing" '16 of 16 cells were there already'
 check "another folder gives the same results" "$M4A1" experiment - small.json --out b --quiet --threads 1
@@ -141,6 +148,8 @@ bad "a baseline that is not there" '.rows[1].baseline = "lokal"' \
 bad "a row that is two things" '.rows[1].bound = true' 'row "Local" is a baseline and the bound'
 bad "training of a baseline" '.rows[1].training = {}' '"training" and "trained_on" are of learners'
 bad "two rows of a name" '.rows[1].name = "A2C"' 'row "A2C" is there twice'
+bad "a row's name that breaks the table" '.rows[1].name = "a\nb"' 'a control character, which no table can hold'
+bad "a row's name that is too long" '.rows[1].name = "x" * 101' 'has more than 100 bytes'
 bad "two values of a label" '.factors[0].values[1].label = "1"' 'value "1" is there twice'
 bad "an unknown offer" '.rows[2].offer.views = "some"' 'row "No views": offer: "views" is one of "all", "none"'
 bad "an unknown member of an offer" '.rows[2].offer.view = "none"' 'offer: "view" is unknown; there are role, views, llms'
@@ -205,7 +214,16 @@ if [ -n "$SHARED" ] && [ -f "$SHARED/data/m4a1_public.json" ]; then
     check_status 1 "a map's mistake" "$M4A1" experiment "$public" transfer --other renamed.json \
         --map map.json --quiet
     check_output "a map's mistake is named" 'no "Qestion"'
-    for name in tau knn ablation privacy providers; do
+    check "knn runs" "$M4A1" experiment "$public" knn --seeds 1 --out knn --quiet
+    check "with every estimator" jq -e '[.settings[0].rows[].row] | length == 10 and any(test("auto"))' knn/results.json
+    check "calibration by support counts every row once" jq -e '[.settings[].rows[].figures |
+        [.support_0_rows, .support_1_rows, .support_2_4_rows, .support_5_rows] | map(.mean) | add] |
+        all((. - 1) | fabs < 1e-9)' knn/results.json
+    check "and stands in a table of its own" grep -q '| 5+ |' knn/support.md
+    check "squared errors of the published estimator, and of the constant" jq -e '[.settings[2].rows[] |
+        select(.row == "published k-NN, k 5" or .row == "constant").figures.mse.mean] |
+        (.[0] - 1.24 | fabs) < 0.1 and (.[1] - 0.94 | fabs) < 0.02' knn/results.json
+    for name in tau ablation privacy providers; do
         check "$name runs" "$M4A1" experiment "$public" $name --seeds 1 --steps 1000 --quiet
     done
 else

@@ -67,6 +67,11 @@ check_status 2 "other learners are refused" "$M4A1" $train --learner sarsa
 check_output "they are listed" 'there are a2c, ppo, dqn'
 check_status 2 "no seed at all is refused" "$M4A1" $train --seeds 0
 check_output "one seed has its own option" 'for seed 0 alone say --seed 0$'
+check_status 2 "a seed below 0" "$M4A1" $train --seeds 1,-1
+check_output "is told" "expected a whole number from 0 to [0-9]+, found '-1'"
+check_status 2 "so of a trace" "$M4A1" trace small.json --session x
+check_status 1 "a file that is no object of splits" "$M4A1" $train --split small.json:main
+check_output "has none" 'small.json has no split "main"; it has none'
 check_status 2 "one seed and several" "$M4A1" $train --seed 0 --seeds 3
 sed -E 's/"score": [0-9.]+/"score": null/' small.json >unscored.json
 for verb in train evaluate 'trace --session 0'; do

@@ -408,7 +408,7 @@ static void write_vocabulary(const char *dir, unsigned vocab, struct buffer *b)
     for (size_t i = 0; i < CLIP_CHECKPOINT_N_MERGES; i++)
         buffer_printf(b, ",\"%s%s\":%u", merges[i][0], merges[i][1], id++);
     for (; id < vocab - 2; id++)
-        buffer_printf(b, ",\"unused%u\":%u", id, id);
+        buffer_printf(b, ",\"<|unused%u|>\":%u", id, id);
     buffer_printf(
         b, ",\"<|startoftext|>\":%u,\"<|endoftext|>\":%u}", vocab - 2, vocab - 1);
     write_text(dir, "vocab.json", b);

@@ -183,6 +183,8 @@ static void test_configs_that_are_refused(void **state)
             "text_config_dict.hidden_size is" },
         { "{\"text_config\": {\"num_attention_heads\": 0}}",
             "text_config.num_attention_heads is 0" },
+        { "{\"text_config\": {\"num_attention_heads\": null}}",
+            "text_config.num_attention_heads is null; expected a whole number" },
         { "{\"text_config\": {\"num_attention_heads\": 7}}",
             "text_config.hidden_size is 512; expected a multiple of num_attention_heads, "
             "7" },
@@ -229,6 +231,8 @@ static void test_configs_that_are_refused(void **state)
     scratch_remove(folder, "config.json");
     assert_int_equal(checkpoint_config(folder, &c, &err), E_NOT_FOUND);
     assert_non_null(strstr(err.msg, "/config.json is not there; download it from where"));
+    assert_int_equal(checkpoint_config("/no/such/folder", &c, &err), E_NOT_FOUND);
+    assert_non_null(strstr(err.msg, "/no/such/folder is not a folder"));
 }
 
 /* --- preprocessor_config.json --- */

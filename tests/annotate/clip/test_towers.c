@@ -8,11 +8,14 @@
 #include <cmocka.h>
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "annotate/clip/clip.h"
 #include "m4a1/base/clock.h"
@@ -351,6 +354,56 @@ static void test_other_shape(void **state)
     assert_non_null(strstr(err.msg, "vision_model.encoder.layers.0.mlp.fc1.weight"));
 }
 
+/* Nor is a tower computed without the last layers that its weights have. */
+static void test_more_layers(void **state)
+{
+    (void)state;
+    struct clip_checkpoint how = clip_checkpoint_small();
+    struct clip *clip = (struct clip *)folder;
+    struct error err = ERROR_INIT;
+    char a[300], b[300], from[320], to[320];
+    snprintf(a, sizeof a, "%s/more", folder);
+    snprintf(b, sizeof b, "%s/fewer", folder);
+    clip_checkpoint_write(a, &how);
+    how.config.text.n_layers = 1;
+    clip_checkpoint_write(b, &how);
+    snprintf(from, sizeof from, "%s/config.json", b);
+    snprintf(to, sizeof to, "%s/config.json", a);
+    assert_int_equal(rename(from, to), 0);
+    assert_int_equal(
+        clip_open(a, &(struct clip_options) { .n_threads = 2 }, &clip, &err), E_DATA);
+    assert_null(clip);
+    assert_non_null(strstr(err.msg, "text_model.encoder.layers.1.layer_norm1.weight"));
+    assert_non_null(strstr(err.msg, "num_hidden_layers is 1"));
+}
+
+/* Rows of the token table are read where they lie: a file that is written anew in its place
+ * must not give embeddings under the old identity. */
+static void test_weights_that_change(void **state)
+{
+    (void)state;
+    struct bed bed;
+    struct error err = ERROR_INIT;
+    struct clip_config c = clip_checkpoint_small().config;
+    bed_open(&bed, &c, 9);
+    struct clip *clip = open_clip(&bed, 1, 0);
+    const char *const text = "a photo";
+    const struct timespec long_ago[2] = { { 1, 0 }, { 1, 0 } };
+    float out[64];
+    char path[320];
+    snprintf(path, sizeof path, "%s/model.safetensors", bed.dir);
+    assert_int_equal(clip_embed_texts(clip, &text, 1, out, NULL), OK);
+    assert_int_equal(utimensat(AT_FDCWD, path, long_ago, 0), 0);
+    assert_int_equal(clip_embed_texts(clip, &text, 1, out, &err), E_DATA);
+    assert_non_null(strstr(err.msg, "model.safetensors was written to"));
+    clip_close(clip);
+    clip = open_clip(&bed, 1, 0);
+    assert_int_equal(unlink(path), 0); // what is mapped stays
+    assert_int_equal(clip_embed_texts(clip, &text, 1, out, NULL), OK);
+    clip_close(clip);
+    bed_close(&bed);
+}
+
 /* A literal end token ends a text, since the original pools at the first one. */
 static void test_first_end_token(void **state)
 {
@@ -485,6 +538,8 @@ int main(void)
         cmocka_unit_test(test_bf16_odd),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_other_shape),
+        cmocka_unit_test(test_more_layers),
+        cmocka_unit_test(test_weights_that_change),
         cmocka_unit_test(test_first_end_token),
         cmocka_unit_test(test_cosine),
         cmocka_unit_test(test_idle),

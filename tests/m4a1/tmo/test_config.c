@@ -180,6 +180,8 @@ static void test_refusals(void **state)
         { "{\"constraints\": [{\"kind\": \"usage\", \"budget\": 1},"
           " {\"kind\": \"usage\", \"budget\": 2}]}",
             "constraints: " },
+        { "{\"constraints\": [{\"kind\": \"usage\", \"budget\": 1e-300}]}",
+            "constraints: constraint 0 (usage): a budget is 0 or" },
         { "{\"learner\": {\"name\": \"sarsa\"}}", "learner.name: expected one of" },
         { "{\"learner\": {\"name\": \"dqn\", \"clip_range\": 0.1}}",
             "unknown member \"learner.clip_range\" of dqn" },

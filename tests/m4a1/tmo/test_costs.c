@@ -370,6 +370,21 @@ static void test_bad_files(void **state)
         { "{\"m4a1_cost_profile\": 1, \"actions\": [" ROW(
               "phi", "loaded", "11", "1", "1", "1", "null", "0") "]}",
             "n_context" },
+        { "{\"m4a1_cost_table\": 1, \"llms\": {\"phi\": {\"latency_s\": [1e308], "
+          "\"usage_usd\": [0]}}}",
+            "llms.phi.latency_s: a number from 0 to 1e+09" },
+        { "{\"m4a1_cost_profile\": 1, \"actions\": [" ROW(
+              "phi", "loaded", "0", "1", "-1", "1", "1", "null") "]}",
+            "mean_s" },
+        { "{\"m4a1_cost_profile\": 1, \"actions\": [" ROW(
+              "phi", "loaded", "0", "1e300", "1", "1", "1", "null") "]}",
+            "n_context" },
+        { "{\"m4a1_cost_profile\": 1, \"actions\": [" ROW(
+              "phi", "loaded", "0", "1", "1", "1e300", "1", "null") "]}",
+            "seconds and USD" },
+        { "{\"m4a1_cost_profile\": 1, \"actions\": [" ROW(
+              "phi", "loaded", "0", "1", "1", "1", "-1", "null") "]}",
+            "seconds and USD" },
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct costs costs;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "m4a1/base/text.h"
 #include "m4a1/tmo/recorded.h"
 #include "m4a1/tmo/recorded_costs.h"
 #include "tests/support/tmo_data.h"
@@ -280,6 +281,29 @@ static void test_costs_of_data(void **state)
 
 /* For one local and one cloud llm states and actions are the published ones, with the
  * dialogue's views behind: a window without a second upload is the same but for them. */
+/* 1e308 is a number, and the sum of two of them is none. */
+static void test_figures_beyond_reason(void **state)
+{
+    (void)state;
+    struct dataset *data = text_dataset(three_llms);
+    const struct recorded_settings set = recorded_defaults();
+    struct interaction *one = &data->sessions[0].turns[0].path;
+    double *const figures[] = { &one->score, &one->latency_s, &one->cost_usd };
+    static const char *const said[] = { "turn 0: the score 1e+308", "1e+308 seconds",
+        "1e+308 USD" };
+    for (size_t i = 0; i < COUNT_OF(figures); i++) {
+        struct recorded *rec;
+        struct error err = ERROR_INIT;
+        double kept = *figures[i];
+        *figures[i] = 1e308;
+        assert_int_equal(recorded_build(data, &set, &rec, &err), E_DATA);
+        if (!strstr(err.msg, said[i]))
+            fail_msg("%s", err.msg);
+        *figures[i] = kept;
+    }
+    dataset_free(data);
+}
+
 static void test_default_is_published_for_two_llms(void **state)
 {
     (void)state;
@@ -308,6 +332,7 @@ int main(void)
         cmocka_unit_test(test_other_llms),
         cmocka_unit_test(test_default_encoding),
         cmocka_unit_test(test_costs_of_data),
+        cmocka_unit_test(test_figures_beyond_reason),
         cmocka_unit_test(test_default_is_published_for_two_llms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

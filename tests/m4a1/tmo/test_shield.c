@@ -250,6 +250,35 @@ static void test_reckons_with_what_is_offered(void **state)
     world_release(&w);
 }
 
+/* A session may be as long as a config says: no recursion grows with it. */
+static void test_very_long_sessions(void **state)
+{
+    (void)state;
+    struct world w;
+    const struct world_shape shape = {
+        .n_cloud = 1, .n_views = 1, .n_tasks = 1, .n_sessions = 4, .max_turns = 3
+    };
+    world_make(&w, &shape, 7);
+    for (size_t i = 0; i < w.costs.n_rows; i++)
+        for (size_t n = 0; n < COST_CELLS; n++)
+            w.costs.rows[i].latency_s[n] = w.costs.rows[i].latency_reserve_s[n] =
+                i ? 1 + 10 * (double)n : 2;
+    struct environment_settings set = environment_defaults();
+    set.handling = HANDLING_SHIELD;
+    set.constraints[0] = (struct constraint) { CONSTRAINT_LATENCY, 150000, 0 };
+    set.n_constraints = 1;
+    set.longest = 100000;
+    struct environment *env = world_environment(&w, &set);
+    unsigned char allowed[3];
+    struct episode ep;
+    episode_start(&ep, env, RULES_MODEL, 0);
+    // Local again and again takes 200,000 s, the cloud without the view 100,000 s.
+    episode_allowed(&ep, allowed);
+    assert_memory_equal(allowed, ((unsigned char[]) { 1, 1, 0 }), 3);
+    environment_free(env);
+    world_release(&w);
+}
+
 static void weigh_second(void *arg, const struct episode *ep, double *p)
 {
     (void)arg;
@@ -309,6 +338,7 @@ int main(void)
         cmocka_unit_test(test_random_worlds),
         cmocka_unit_test(test_reserve_by_hand),
         cmocka_unit_test(test_reckons_with_what_is_offered),
+        cmocka_unit_test(test_very_long_sessions),
         cmocka_unit_test(test_risk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

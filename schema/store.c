@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "m4a1/base/clock.h"
@@ -25,7 +24,6 @@ EMBED(migration_004, "schema/migrations/004_evaluation.sql");
 static const char *const migrations[STORE_VERSION] = { migration_001_start,
     migration_002_start, migration_003_start, migration_004_start };
 
-#define BUSY_MS 10000 /* a reader waits this long while the writer checkpoints */
 #define LOCK_TEXT_MAX 256
 
 enum status store_error(struct store *store, int code, struct error *err)
@@ -65,7 +63,7 @@ enum status store_error(struct store *store, int code, struct error *err)
     }
 }
 
-static enum status store_exec(struct store *store, const char *sql, struct error *err)
+enum status store_exec(struct store *store, const char *sql, struct error *err)
 {
     int code = sqlite3_exec(store->db, sql, NULL, NULL, NULL);
     return code == SQLITE_OK ? OK : store_error(store, code, err);
@@ -83,41 +81,6 @@ static enum status store_pragma(
     }
     sqlite3_finalize(stmt);
     return code == SQLITE_OK || code == SQLITE_DONE ? OK : store_error(store, code, err);
-}
-
-/* SQLite's locks and shared memory do not hold over networks; a store there rots. */
-static enum status refuse_network(const char *path, struct error *err)
-{
-    static const struct {
-        long magic;
-        const char *name;
-    } network[] = {
-        { 0x6969, "NFS" },
-        { 0x517b, "SMB" },
-        { 0xff534d42L, "CIFS" },
-        { 0xfe534d42L, "SMB2" },
-        { 0x5346414f, "AFS" },
-        { 0x00c36400, "Ceph" },
-        { 0x0bd00bd0, "Lustre" },
-    };
-    const char *base = path_base(path);
-    char *folder =
-        base == path ? text_copy(".") : text_copy_n(path, (size_t)(base - path));
-    struct statfs fs;
-    enum status s = OK;
-    if (folder && statfs(folder, &fs) == 0) {
-        for (size_t i = 0; i < COUNT_OF(network) && !s; i++) {
-            if (((unsigned long)fs.f_type & 0xffffffffUL) ==
-                (unsigned long)network[i].magic)
-                s = error_set(err, E_ARG,
-                    "store %s: it lies on a network file system (%s), where SQLite can "
-                    "lose "
-                    "data; put it on a local disk and copy it when done",
-                    path, network[i].name);
-        }
-    }
-    free(folder);
-    return s;
 }
 
 /* Tell others who writes: the text of STORE.lock, for people.  The lock itself is on the
@@ -260,26 +223,6 @@ static enum status store_check_kind(struct store *store, struct error *err)
     return OK;
 }
 
-/* Open the database and set what each connection needs. */
-static enum status store_connect(struct store *store, int flags, struct error *err)
-{
-    int code =
-        sqlite3_open_v2(store->path, &store->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
-    if (code != SQLITE_OK)
-        return store_error(store, code, err);
-    sqlite3_extended_result_codes(store->db, 1);
-    sqlite3_busy_timeout(store->db, BUSY_MS);
-    sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    if (store->mode == STORE_READ) {
-        sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-        sqlite3_wal_autocheckpoint(store->db, 0);
-        return store_exec(store, "PRAGMA query_only = ON", err);
-    }
-    return store_exec(store,
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON",
-        err);
-}
-
 /* Text of the first bytes, before SQLite is asked: an empty or foreign file would
  * otherwise be taken for a new database. */
 static enum status store_check_file(const char *path, struct error *err)
@@ -321,7 +264,7 @@ enum status store_open(
     if (!s)
         s = store_new(path, mode, &store, err);
     if (!s && mode == STORE_WRITE)
-        s = refuse_network(path, err);
+        s = store_refuse_network(path, err);
     if (!s && mode == STORE_WRITE)
         s = store_lock(store, err);
     if (!s) {
@@ -398,7 +341,7 @@ enum status store_create(
             err, E_ARG, "store %s: there is a file of that name already", path);
     enum status s = refuse_leftovers(path, err);
     if (!s)
-        s = refuse_network(path, err);
+        s = store_refuse_network(path, err);
     if (s)
         return s;
     char *temporary = text_format("%s.new", path);

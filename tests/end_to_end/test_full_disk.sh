@@ -124,4 +124,19 @@ truncate -s -256k "$disk/filler"
 check_status 1 "no room: the run is refused" "${collect[@]}"
 check_output "no room: with what to do" 'nothing was sent: no room for .*free space'
 check_equal "no room: nothing was sent" "$(seen)" 0
+
+# ---- a read-only mount -------------------------------------------------------------
+
+# SQLite alone cannot read it: a reader of a write-ahead log wants to write beside it.
+rm -f "$disk/filler" "$disk"/t.m4a1*
+mv "$disk/s.m4a1" "$disk/100%a?b#c.m4a1"
+rm -f "$disk"/s.m4a1*
+"$M4A1" status "$disk/100%a?b#c.m4a1" --json >before.json
+rm -f "$disk"/*-wal "$disk"/*-shm # as a copy has none
+mount -o remount,ro "$disk"
+check "a read-only mount: a store is read" "$M4A1" status "$disk/100%a?b#c.m4a1" --json
+check_equal "a read-only mount: as it was" "$(jq -S . "$TAP_OUT")" "$(jq -S . before.json)"
+check_status 1 "a read-only mount: nothing is written" "$M4A1" annotate "$disk/100%a?b#c.m4a1"
+check_output "a read-only mount: and why" 'read-only|Read-only'
+mount -o remount,rw "$disk"
 done_testing

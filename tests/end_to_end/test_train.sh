@@ -20,7 +20,7 @@ awk 'BEGIN {
     }
     print "]"
 }' >three.json
-train="train three.json --steps 500 --seed 0"
+train="train three.json --steps 2048 --seed 0"
 
 # ---- the default world ----
 check "three llms are trained on" "$M4A1" $train --out p
@@ -87,8 +87,8 @@ check_equal "cost what they cost" "$(jq -c '.costs.llms.gpt.latency_s' wifi/ppo-
 # ---- configs ----
 check "every setting is printed" "$M4A1" train --learner ppo --tau 3 --constraint usage=0.02 --print-config
 cp "$TAP_OUT" ppo.json
-check_equal "as JSON" "$(jq -c '[.learner.name, .learner.n_epochs, .tau, .handling]' ppo.json)" '["ppo",10,3,"shield"]'
-check "and taken" "$M4A1" train three.json --config ppo.json --seed 0 --steps 500 --out configured
+check_equal "as JSON" "$(jq -c '[.learner.name, .learner.n_epochs, .tau, .handling]' ppo.json)" '["ppo",4,3,"shield"]'
+check "and taken" "$M4A1" train three.json --config ppo.json --seed 0 --steps 2048 --out configured
 check_equal "whole" "$(jq -c '[.config.learner.name, .config.tau, .config.constraints[0].budget]' configured/ppo-shield-seed0.json)" '["ppo",3,0.02]'
 check "options override it" "$M4A1" train --config ppo.json --tau 4 --set learner.n_epochs=3 --set reward.usage=0 --print-config
 check_equal "each its own member" "$(jq -c '[.tau, .learner.n_epochs, .learner.name, .reward.usage]' "$TAP_OUT")" '[4,3,"ppo",0]'
@@ -97,40 +97,40 @@ check_equal "the one it was trained with" "$(jq -c '[.learner.name, .tau]' "$TAP
 echo '{ "taus": 3 }' >wrong.json
 check_status 1 "an unknown member is refused" "$M4A1" $train --config wrong.json
 check_output "by name" 'wrong.json: unknown member "taus", did you mean "tau"'
-check_status 2 "so is one of --set" "$M4A1" $train --set learner.clip_range=0.1
-check_output "with the learner" 'unknown member "learner.clip_range" of ppo'
+check_status 2 "so is one of --set" "$M4A1" $train --set learner.buffer_size=0.1
+check_output "with the learner" 'unknown member "learner.buffer_size" of ppo'
 check_status 2 "--set needs a value" "$M4A1" $train --set tau
 check_status 2 "worlds that differ" "$M4A1" $train --as-published --config ppo.json
-check_status 2 "DATA is missing" "$M4A1" train --steps 500
+check_status 2 "DATA is missing" "$M4A1" train --steps 2048
 
 # ---- resuming ----
-check "two seeds" "$M4A1" train three.json --steps 500 --seeds 0,1 --out r
+check "two seeds" "$M4A1" train three.json --steps 2048 --seeds 0,1 --out r
 cp r/ppo-seed0.json first.json
 rm r/ppo-seed1.json
-check "again: what is there is kept" "$M4A1" train three.json --steps 500 --seeds 0,1 --out r
+check "again: what is there is kept" "$M4A1" train three.json --steps 2048 --seeds 0,1 --out r
 check_output "kept" '^ +0 .* kept +r/ppo-seed0.json'
 check_output "trained" '^ +1 .* trained +r/ppo-seed1.json'
 check "it is as it was" cmp first.json r/ppo-seed0.json
-check_status 1 "with other settings it is in the way" "$M4A1" train three.json --steps 505 --seeds 0,1 --out r
+check_status 1 "with other settings it is in the way" "$M4A1" train three.json --steps 4096 --seeds 0,1 --out r
 check_output "it is said so" 'r/ppo-seed0.json is there already, of other settings; --force'
-check "--force trains anew" "$M4A1" train three.json --steps 500 --seed 0 --force --out r
+check "--force trains anew" "$M4A1" train three.json --steps 2048 --seed 0 --force --out r
 sed 's/"score": 2/"score": 3/' three.json >newer.json
-check_status 1 "of other data it is in the way, too" "$M4A1" train newer.json --steps 500 --seed 0 --out r
+check_status 1 "of other data it is in the way, too" "$M4A1" train newer.json --steps 2048 --seed 0 --out r
 check_output "it is said what differs" 'trained on another data set'
 check "resuming leaves nothing half written" bash -c '! ls r/*.tmp* 2>/dev/null'
 
 # ---- the diagnosis leads somewhere ----
-check "always local, by weights" "$M4A1" train three.json --steps 3000 --seed 0 --network Wired --out local \
+check "always local, by weights" "$M4A1" train three.json --steps 4096 --seed 0 --network Wired --out local \
     --set reward.latency=9 --set reward.usage=9
 check_output "is found" 'FOUND +always local: 100 %'
 check_output "with its cause" "Cause: the reward's weights"
 next=$(sed -n 's/^ *Next: //p' "$TAP_OUT" | head -1)
 check "the next command runs" bash -c "\"$M4A1\" ${next#m4a1 } --seed 0"
 check "and goes on from there" jq -e '.config.reward.latency == 3' again/ppo-seed0.json
-check "the same as JSON" "$M4A1" train three.json --steps 3000 --seed 0 --network Wired --out local --json --quiet \
+check "the same as JSON" "$M4A1" train three.json --steps 4096 --seed 0 --network Wired --out local --json --quiet \
     --set reward.latency=9 --set reward.usage=9
 check_equal "with figure and threshold" "$(jq -c '.diagnosis[0] | [.name, .found, .figure, .threshold]' "$TAP_OUT")" \
     '["always local",true,1,0.9]'
-check "seeds run side by side, with progress" "$M4A1" train three.json --steps 1000 --seeds 4 --out side
-check_output "of all" 'training ppo: 4000 of 4000'
+check "seeds run side by side, with progress" "$M4A1" train three.json --steps 2048 --seeds 4 --out side
+check_output "of all" 'training ppo: 8192 of 8192'
 done_testing

@@ -194,8 +194,11 @@ static enum status read_data(struct study *study, struct cli *cli, struct error 
     if (!s && map_path)
         s = json_read_file(
             map_path, MAP_MAX, JSON_COMMENTS | JSON_UNIQUE_KEYS, &map, err);
-    if (!s)
+    if (!s) {
         s = transfer_map(study->other, study->data, map, err);
+        if (s && map)
+            (void)error_prefix(err, "%s: ", map_path);
+    }
     json_free(map);
     return s;
 }
@@ -250,6 +253,8 @@ static enum status prepare(struct study *study, struct cli *cli, struct error *e
     study->n_cells =
         study->experiment->n_settings * study->experiment->n_rows * study->n_seeds;
     const char *out = cli_value(cli, "out");
+    if (out && !*out)
+        return cli_usage(cli, err, "--out is the folder for the results, and not \"\"");
     study->out =
         out ? text_copy(out) : text_format("experiments/%s", study->experiment->name);
     study->cells_folder = study->out ? path_join(study->out, "cells") : NULL;

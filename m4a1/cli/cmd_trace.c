@@ -128,8 +128,9 @@ static enum status play(
     trace->rules = trace->is_training && is_recorded ? RULES_RECORDED : RULES_MODEL;
     enum status s = tmo_numbers(actions ? actions : "0", "--actions", 0, most,
         &trace->actions, &trace->n_actions, err);
-    if (!s)
-        s = tmo_numbers(sessions, "--session", 0, INT64_MAX, &ids, &n, err);
+    if (s)
+        return s;
+    s = tmo_numbers(sessions, "--session", 0, INT64_MAX, &ids, &n, err);
     if (s == E_ARG)
         s = cli_usage(cli, err, "%s", err ? err->msg : "--session");
     if (!s) {

@@ -8,6 +8,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 #include "m4a1/base/text.h"
 
 #define SCRIPT_MAX ((size_t)16 << 20)
+#define PICTURE_MAX ((size_t)256 << 20)
 #define WIDTH 900
 #define HEIGHT 560
 
@@ -214,10 +216,25 @@ static enum status run(const char *script, const char *out, struct error *err)
     return s;
 }
 
+/* gnuplot says nothing where the disk is full: what is whole ends as such pictures do. */
+static int is_whole(const char *path, const char *end)
+{
+    struct buffer picture;
+    size_t n = strlen(end);
+    int whole = 0;
+    buffer_init(&picture, PICTURE_MAX);
+    if (file_read(path, &picture, NULL) == OK)
+        for (size_t back = n; back <= n + 4 && back <= picture.len; back++)
+            whole |= memcmp(picture.data + picture.len - back, end, n) == 0;
+    buffer_release(&picture);
+    return whole;
+}
+
 /* gnuplot writes beside the target; what is whole is renamed. */
 static enum status draw(const char *script, const char *path, struct error *err)
 {
     static const char *const kinds[] = { "svg", "png" };
+    static const char *const ends[] = { "</svg>", "IEND" }; // a checksum behind it
     char *part = text_format("%s.part", path);
     enum status s = part ? run(script, part, err) : error_nomem(err, 64);
     for (size_t i = 0; part && i < 2; i++) {
@@ -225,8 +242,13 @@ static enum status draw(const char *script, const char *path, struct error *err)
         char *to = text_format("%s.%s", path, kinds[i]);
         if (!s && (!from || !to))
             s = error_nomem(err, 64);
+        if (!s && !is_whole(from, ends[i]))
+            s = error_set(err, E_IO,
+                "gnuplot left no whole picture for %s; is the disk full? %s draws it "
+                "again",
+                to, script);
         if (!s && rename(from, to))
-            s = error_set(err, E_IO, "%s: gnuplot left no picture", from);
+            s = error_errno(err, "cannot rename %s to %s", from, to);
         if (s && from)
             unlink(from);
         free(from);

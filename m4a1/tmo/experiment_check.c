@@ -12,6 +12,7 @@
 #include "m4a1/tmo/experiment_config.h"
 #include "m4a1/tmo/experiment_figure.h"
 #include "m4a1/tmo/experiment_members.h"
+#include "m4a1/tmo/planner.h"
 #include "m4a1/tmo/synthetic.h"
 
 #define NAME_MAX_BYTES 100
@@ -140,7 +141,17 @@ static enum status check_data(const struct experiment *e, struct error *err)
 
 static enum status check_baseline(const char *name, const char *where, struct error *err)
 {
-    if (strlen(name) < BASELINE_MAX_NAME && baseline_spec(name))
+    const struct baseline_spec *spec =
+        strlen(name) < BASELINE_MAX_NAME ? baseline_spec(name) : NULL;
+    const char *colon = strchr(name, ':');
+    int64_t depth;
+    if (spec && colon && strcmp(spec->name, "planner") == 0 &&
+        text_to_int(
+            colon + 1, "the depth of the planner", 1, PLANNER_MAX_DEPTH, &depth, err)) {
+        (void)error_prefix(err, "%s: ", where);
+        return E_DATA;
+    }
+    if (spec)
         return OK;
     struct buffer list;
     buffer_init(&list, 1000);
@@ -198,6 +209,12 @@ static enum status check_config(const struct experiment *e, size_t setting,
 {
     struct tmo_config config, training;
     enum status s = experiment_configure(e, setting, row, &config, err);
+    if (!s && config.split_from)
+        s = error_set(err, E_DATA,
+            "%s: row \"%s\": an experiment draws its splits by seed, so \"split.from\" "
+            "means "
+            "nothing here; leave it out",
+            e->file, row->name);
     *is_constrained = config.environment.n_constraints > 0 &&
                       config.environment.handling != HANDLING_NONE;
     if (!s && row->training) {

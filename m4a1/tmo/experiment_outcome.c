@@ -115,9 +115,13 @@ enum status experiment_outcome_read(
         !json_is_object(json_get(cell, "measured")) ||
         !json_is_array(json_get(cell, "sessions")) || !constraints || !handling)
         return broken(cell, "figures, sessions or config are missing", err);
-    for (int f = 0; f < N_EX_FIGURES; f++)
-        out->figures[f] = json_number(
-            json_get(json_get(cell, part_of(f)), experiment_figures[f].name), NAN);
+    for (int f = 0; f < N_EX_FIGURES; f++) {
+        const struct json *j =
+            json_get(json_get(cell, part_of(f)), experiment_figures[f].name);
+        if (j && !json_is_number(j))
+            return broken(cell, "a figure is no number", err);
+        out->figures[f] = json_number(j, NAN);
+    }
     out->is_constrained = json_size(constraints) > 0 && !text_equal(handling, "none");
     buffer_init(&text, CONSTRAINTS_TEXT_MAX);
     s = json_print(constraints, JSON_CANONICAL, &text, err);

@@ -209,6 +209,8 @@ static enum status check_llm(const struct cell *c, struct error *err)
 enum status cell_check(struct cell *c, struct error *err)
 {
     enum status s = record(c, err);
+    if (!s)
+        s = part(c, c->data, c->rec, &c->train, &c->n_train, &c->test, &c->n_test, err);
     unsigned char *offered = s ? NULL : malloc(c->rec->space.n_actions);
     if (!s && !offered)
         s = error_nomem(err, c->rec->space.n_actions);

@@ -64,6 +64,10 @@ check "bit for bit, but for CPU times" sh -c \
 printf 'broken' >"$(find a/cells -name '*A2C*seed0*' | head -n 1)"
 check "it runs with a broken cell" "$M4A1" experiment - small.json --out a --quiet
 check_output "which is run again" '15 of 16 cells were there already'
+cell=$(find a/cells -name '*A2C*seed0*' | head -n 1)
+jq -c '.figures.reward = "1.0"' "$cell" >new && mv new "$cell"
+check "it runs with a cell that somebody changed" "$M4A1" experiment - small.json --out a --quiet
+check_output "which is run again, too" '15 of 16 cells were there already'
 check "it runs with more steps" "$M4A1" experiment - small.json --out a --quiet --steps 600
 check_no_output "which is another experiment" 'cells were there already'
 
@@ -109,6 +113,20 @@ check "rows that are the same are run once" sh -c '[ "$(ls bounds/cells | wc -l)
 check "and have the same figures" jq -e "$row"'
     row(0; "Cloud") == row(0; "Cloud again")' bounds/results.json
 
+# A disk that is full while gnuplot writes, which it does not tell.
+mkdir fake
+cat >fake/gnuplot <<'END'
+#!/bin/sh
+out=$(printf %s "$2" | sed "s/^out = '//; s/'\$//")
+printf '<svg>' >"$out.svg"
+: >"$out.png"
+END
+chmod +x fake/gnuplot
+cp -r a full && rm -f full/*.svg full/*.png
+check_status 1 "pictures that are cut off" env PATH="$PWD/fake:$PATH" "$M4A1" experiment - small.json --out full --quiet
+check_output "are told of" 'gnuplot left no whole picture for full/reward.svg; is the disk full'
+check "and not kept" sh -c '! ls full/*.svg full/*.png 2>/dev/null'
+
 # Stopped, and going on.
 jq '.seeds = 40 | .config.learner.steps = 20000' small.json >long.json
 "$M4A1" experiment - long.json --out c --quiet >/dev/null 2>stopped &
@@ -145,6 +163,9 @@ bad "configs that do not go together" '.rows[1].config = { constraints: [], hand
 bad "training that is no config" '.rows[0].training.tua = 3' 'row "A2C", training: unknown member "tua"'
 bad "a baseline that is not there" '.rows[1].baseline = "lokal"' \
     'row "Local": there is no baseline "lokal"; there are random, local'
+bad "a planner that looks too far" '.rows[1].baseline = "planner:99"' \
+    'row "Local": the depth of the planner: expected a whole number from 1 to 6'
+bad "a split of its own" '.config.split.from = "main"' 'an experiment draws its splits by seed'
 bad "a row that is two things" '.rows[1].bound = true' 'row "Local" is a baseline and the bound'
 bad "training of a baseline" '.rows[1].training = {}' '"training" and "trained_on" are of learners'
 bad "two rows of a name" '.rows[1].name = "A2C"' 'row "A2C" is there twice'
@@ -190,6 +211,7 @@ bad "crossed that is a text" '.crossed = "no"' '"crossed" is true or false'
 bad "a share without a bound" '.rows |= map(select(.bound | not)) | del(.claims)' '"share" needs a row that is the bound'
 bad "what is avoidable without a bound under budgets" '.columns += ["avoidable"]' \
     '"avoidable" needs a row that is the bound under budgets'
+check_status 2 "a folder without a name" "$M4A1" experiment - small.json --out "" --quiet
 check "nothing was made for any of them" test ! -e bad
 
 # The same data on both sides of a transfer.
@@ -213,7 +235,26 @@ if [ -n "$SHARED" ] && [ -f "$SHARED/data/m4a1_public.json" ]; then
     echo '{ "tasks": { "Qestion": "Query" } }' >map.json
     check_status 1 "a map's mistake" "$M4A1" experiment "$public" transfer --other renamed.json \
         --map map.json --quiet
-    check_output "a map's mistake is named" 'no "Qestion"'
+    check_output "a map's mistake is named" 'map.json: .*no "Qestion"'
+    printf '[]' >map.json
+    check_status 1 "a map that is none" "$M4A1" experiment "$public" transfer --other renamed.json \
+        --map map.json --quiet
+    check_output "is named" 'map.json: the map is an object'
+    bad_for_data() { # what, jq filter, expected message
+        jq 'del(.same_sessions, .factors) | '"$2" small.json >bad.json
+        check_status 1 "$1" "$M4A1" experiment "$public" bad.json --out bad --quiet
+        check_output "$1 is named" "$3"
+    }
+    bad_for_data "an llm that the data lack" '.rows += [{ name: "X", baseline: "llm:gpt-9" }]' \
+        'X, seed 0: baseline "llm:gpt-9": .* has no llm of that name; it has local, cloud'
+    bad_for_data "a cloud llm that the data lack" '.config.cloud = "gpt-9"' 'has no such cloud llm'
+    bad_for_data "an offer that leaves nothing" '.rows[2].offer = { role: "cloud", llms: 1 }' \
+        'No views, seed 0: no action of .* is left'
+    jq '.[:1]' "$public" >one.json
+    jq 'del(.same_sessions, .factors)' small.json >bad.json
+    check_status 1 "a single session" "$M4A1" experiment one.json bad.json --out bad --quiet
+    check_output "is too few" 'a split needs 2 or more'
+    check "nothing was made for any of these" test ! -e bad
     check "knn runs" "$M4A1" experiment "$public" knn --seeds 1 --out knn --quiet
     check "with every estimator" jq -e '[.settings[0].rows[].row] | length == 10 and any(test("auto"))' knn/results.json
     check "calibration by support counts every row once" jq -e '[.settings[].rows[].figures |

@@ -88,7 +88,7 @@ check_equal "cost what they cost" "$(jq -c '.costs.llms.gpt.latency_s' wifi/ppo-
 check "every setting is printed" "$M4A1" train --learner ppo --tau 3 --constraint usage=0.02 --print-config
 cp "$TAP_OUT" ppo.json
 check_equal "as JSON" "$(jq -c '[.learner.name, .learner.n_epochs, .tau, .handling]' ppo.json)" '["ppo",4,3,"shield"]'
-check "and taken" "$M4A1" train three.json --config ppo.json --seed 0 --steps 500 --out configured
+check "and taken" "$M4A1" train three.json --config ppo.json --seed 0 --steps 2048 --out configured
 check_equal "whole" "$(jq -c '[.config.learner.name, .config.tau, .config.constraints[0].budget]' configured/ppo-shield-seed0.json)" '["ppo",3,0.02]'
 check "options override it" "$M4A1" train --config ppo.json --tau 4 --set learner.n_epochs=3 --set reward.usage=0 --print-config
 check_equal "each its own member" "$(jq -c '[.tau, .learner.n_epochs, .learner.name, .reward.usage]' "$TAP_OUT")" '[4,3,"ppo",0]'
@@ -97,11 +97,11 @@ check_equal "the one it was trained with" "$(jq -c '[.learner.name, .tau]' "$TAP
 echo '{ "taus": 3 }' >wrong.json
 check_status 1 "an unknown member is refused" "$M4A1" $train --config wrong.json
 check_output "by name" 'wrong.json: unknown member "taus", did you mean "tau"'
-check_status 2 "so is one of --set" "$M4A1" $train --set learner.target_rate=0.1
-check_output "with the learner" 'unknown member "learner.target_rate" of ppo'
+check_status 2 "so is one of --set" "$M4A1" $train --set learner.buffer_size=0.1
+check_output "with the learner" 'unknown member "learner.buffer_size" of ppo'
 check_status 2 "--set needs a value" "$M4A1" $train --set tau
 check_status 2 "worlds that differ" "$M4A1" $train --as-published --config ppo.json
-check_status 2 "DATA is missing" "$M4A1" train --steps 500
+check_status 2 "DATA is missing" "$M4A1" train --steps 2048
 
 # ---- resuming ----
 check "two seeds" "$M4A1" train three.json --steps 2048 --seeds 0,1 --out r
@@ -113,9 +113,9 @@ check_output "trained" '^ +1 .* trained +r/ppo-seed1.json'
 check "it is as it was" cmp first.json r/ppo-seed0.json
 check_status 1 "with other settings it is in the way" "$M4A1" train three.json --steps 4096 --seeds 0,1 --out r
 check_output "it is said so" 'r/ppo-seed0.json is there already, of other settings; --force'
-check "--force trains anew" "$M4A1" train three.json --steps 500 --seed 0 --force --out r
+check "--force trains anew" "$M4A1" train three.json --steps 2048 --seed 0 --force --out r
 sed 's/"score": 2/"score": 3/' three.json >newer.json
-check_status 1 "of other data it is in the way, too" "$M4A1" train newer.json --steps 500 --seed 0 --out r
+check_status 1 "of other data it is in the way, too" "$M4A1" train newer.json --steps 2048 --seed 0 --out r
 check_output "it is said what differs" 'trained on another data set'
 check "resuming leaves nothing half written" bash -c '! ls r/*.tmp* 2>/dev/null'
 

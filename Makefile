@@ -172,10 +172,8 @@ help: ## this list
 	@echo 'New here: `make demo`. Changing something: `make test`, then `make check`.'
 	@echo 'One compiler or option for a run: make CC=clang CFLAGS=-O0 BUILD=build/mine'
 
-# What a goal above asks a second make for.  `make -j2 all tests` must not make the same
-# files in two makes at once.
+# What a goal above asks a second make for.
 
-tests benches objects: | all
 tests: $(BUILD)/m4a1 $(TESTS) $(TOOLS)
 fuzzers: $(FUZZERS)
 benches: $(BENCHES)

@@ -47,22 +47,16 @@ static void take_figures(const struct evaluation *e, double *f)
     f[EX_LOCAL] = (double)e->n_local / (double)e->n_turns;
 }
 
-/* What scores the same choices knowing the test sessions only, chosen by them where the
- * config leaves the choice; NULL where it is not asked for, or where they are too few. */
+/* What scores the same choices knowing the test sessions only; NULL where it is not asked
+ * for, or where they are too few. */
 static enum status fit_other(
     const struct cell *c, int wanted, struct estimator **out, struct error *err)
 {
-    const struct environment_settings *set = &c->env->settings;
     struct error why = ERROR_INIT;
-    size_t *rows = NULL, n_rows;
     *out = NULL;
     if (!wanted || c->lab->experiment->same_sessions)
         return OK;
-    enum status s = estimator_rows_of(
-        c->rec, c->test, c->n_test, !set->as_published, &rows, &n_rows, &why);
-    if (!s)
-        s = estimator_fit(&set->estimator, c->rec, rows, n_rows, out, &why);
-    free(rows);
+    enum status s = evaluation_estimator(c->env, c->test, c->n_test, out, &why);
     if (s && s != E_DATA && err)
         *err = why;
     return s == E_DATA ? OK : s;

@@ -175,9 +175,9 @@ static enum status resample(const struct cluster *list, size_t n, enum compariso
     struct interval *out, struct error *err)
 {
     double *sums = calloc(3 * n + 1, sizeof *sums), against = 0;
-    double *above = sums, *below = sums + n, *weights = sums + 2 * n;
     if (!sums)
         return error_nomem(err, 3 * n * sizeof *sums);
+    double *above = sums, *below = sums + n, *weights = sums + 2 * n;
     for (size_t i = 0; i < n; i++)
         against += list[i].against;
     double sign = against < 0 ? -1 : 1;

@@ -60,12 +60,66 @@ static void number(struct buffer *out, double x)
         buffer_add_str(out, " NaN");
 }
 
+/* How far points lie from each other at most. */
+static void measure(const struct plot *plot, double *width, double *height)
+{
+    double x[2] = { INFINITY, -INFINITY }, y[2] = { INFINITY, -INFINITY };
+    for (size_t i = 0; i < plot->n_series; i++)
+        for (size_t p = 0; p < plot->series[i].n_points; p++) {
+            const struct plot_point *at = &plot->series[i].points[p];
+            x[0] = fmin(x[0], at->x);
+            x[1] = fmax(x[1], at->x);
+            y[0] = fmin(y[0], at->y);
+            y[1] = fmax(y[1], at->y);
+        }
+    *width = x[1] - x[0];
+    *height = y[1] - y[0];
+}
+
+/* A series of named points, and how near to each other two may not stand. */
+struct crowd {
+    const struct plot_series *series;
+    double dx, dy;
+};
+
+static int are_near(const struct crowd *c, size_t i, size_t k)
+{
+    const struct plot_point *a = &c->series->points[i], *b = &c->series->points[k];
+    return fabs(a->x - b->x) <= c->dx && fabs(a->y - b->y) <= c->dy;
+}
+
+/* Whose name stands at point p: its own, or an earlier one's that it is too near to. */
+static size_t leader_of(const struct crowd *c, size_t p)
+{
+    for (size_t i = 0; i < p; i++)
+        if (are_near(c, i, p) && leader_of(c, i) == i)
+            return i;
+    return p;
+}
+
+/* The names of all that p stands for. */
+static void add_names(struct buffer *out, const struct crowd *c, size_t p)
+{
+    struct buffer names;
+    buffer_init(&names, SCRIPT_MAX);
+    for (size_t i = p; i < c->series->n_points && leader_of(c, p) == p; i++) {
+        const char *name = c->series->points[i].name;
+        if (leader_of(c, i) == p && name)
+            buffer_printf(&names, "%s%s", names.len ? ", " : "", name);
+    }
+    quote_datum(out, buffer_str(&names));
+    buffer_release(&names);
+}
+
 /* $s0, $s1 ...: x, y, low, high, name.  A point without an interval has its own value
  * as both ends. */
 static void add_data(struct buffer *out, const struct plot *plot)
 {
+    double width, height;
+    measure(plot, &width, &height);
     for (size_t i = 0; i < plot->n_series; i++) {
         const struct plot_series *series = &plot->series[i];
+        const struct crowd crowd = { series, 0.1 * width, 0.03 * height };
         buffer_printf(out, "$s%zu << EOD\n", i);
         for (size_t p = 0; p < series->n_points; p++) {
             const struct plot_point *at = &series->points[p];
@@ -74,7 +128,8 @@ static void add_data(struct buffer *out, const struct plot *plot)
             number(out, isnan(at->low) ? at->y : at->low);
             number(out, isnan(at->high) ? at->y : at->high);
             buffer_add_char(out, ' ');
-            quote_datum(out, at->name ? at->name : "");
+            if (plot->kind == PLOT_POINTS)
+                add_names(out, &crowd, p);
             buffer_add_char(out, '\n');
         }
         buffer_add_str(out, "EOD\n");
@@ -97,8 +152,9 @@ static void add_axes(struct buffer *out, const struct plot *plot)
     if (plot->log_x)
         buffer_add_str(out, "set logscale x\n");
     if (plot->kind != PLOT_BARS) {
-        buffer_add_str(
-            out, "set offsets graph 0.05, graph 0.05, graph 0.05, graph 0.05\n");
+        // Names stand to the right of their points.
+        buffer_printf(out, "set offsets graph 0.02, graph %s, graph 0.05, graph 0.05\n",
+            plot->kind == PLOT_POINTS ? "0.3" : "0.05");
         return;
     }
     // A bar's length means something from 0 only.

@@ -11,7 +11,7 @@
 enum plot_kind {
     PLOT_LINES,  /* points over a number, joined */
     PLOT_BARS,   /* a group of bars a category */
-    PLOT_POINTS, /* points over a number, with their names beside them */
+    PLOT_POINTS, /* points over a number, with their names; near ones share a place */
 };
 
 struct plot_point {

@@ -93,6 +93,31 @@ static void test_names_stay_names(void **state)
     assert_int_equal(file_exists("executed"), 0);
 }
 
+/* Names that would run into each other stand together, at the first of their points. */
+static void test_near_points_share_a_place(void **state)
+{
+    (void)state;
+    static const struct plot_point points[] = { { 1, 1, NAN, NAN, "a" },
+        { 1.5, 1.01, NAN, NAN, "b" }, { 2.1, 1.01, NAN, NAN, "c" },
+        { 10, 2, NAN, NAN, "far" } };
+    static const struct plot_series one = { "s", points, 4 };
+    struct plot plot = figure(PLOT_POINTS);
+    struct error err = { 0 };
+    size_t len;
+    char *path = path_join(folder, "near");
+    plot.series = &one;
+    plot.n_series = 1;
+    enum status s = plot_write(&plot, path, &err);
+    assert_true(s == OK || s == E_NOT_FOUND);
+    free(path);
+    char *script = content("near", "gp", &len);
+    assert_non_null(strstr(script, "\"a, b\"\n"));
+    assert_non_null(strstr(script, "\"\"\n"));
+    assert_non_null(strstr(script, "\"c\"\n"));
+    assert_non_null(strstr(script, "\"far\"\n"));
+    free(script);
+}
+
 static void test_folder_that_is_not_there(void **state)
 {
     (void)state;
@@ -121,6 +146,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pictures),
         cmocka_unit_test(test_names_stay_names),
+        cmocka_unit_test(test_near_points_share_a_place),
         cmocka_unit_test(test_folder_that_is_not_there),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -16,7 +16,7 @@ check "README has a tour" test "$(wc -l <"$WORK/tour.sh")" -gt 10
 
 while IFS= read -r line; do
     case $line in
-    *'&' | 'kill %1'*) ;; # the server, which runs already
+    *'&' | *sim*=* | *'$sim'*) ;; # the server, which runs already
     *) check "$line" bash -c "$line" ;;
     esac
 done <"$WORK/tour.sh"

@@ -66,6 +66,9 @@ extern volatile sig_atomic_t cli_interrupted;
 
 /* Print a JSON document and a newline on standard output, pretty. */
 MUST_CHECK enum status cli_print_json(const struct json *j, struct error *err);
+/* The same into a file, whole or not at all; E_LIMIT as buffer_status() beyond max bytes. */
+MUST_CHECK enum status cli_write_json(const struct json *j, enum json_style style,
+    size_t max, const char *path, struct error *err);
 
 /* A table for people: columns sized to their content, numbers right-aligned.  Cells are
  * copied.  Use: table_row() once for the heads, then once a row with as many cells. */

@@ -35,21 +35,6 @@ static int interrupted(void)
 
 /* ---- results ---- */
 
-static enum status write_json(
-    const struct json *root, enum json_style style, const char *path, struct error *err)
-{
-    struct buffer text;
-    buffer_init(&text, TEXT_MAX);
-    enum status s = json_print(root, style, &text, err);
-    buffer_add_char(&text, '\n');
-    if (!s)
-        s = buffer_status(&text, path, err);
-    if (!s)
-        s = file_write(path, text.data, text.len, err);
-    buffer_release(&text);
-    return s;
-}
-
 /* A word for a shell: as it is, or between single quotes. */
 static void add_word(struct buffer *out, const char *word)
 {
@@ -105,7 +90,7 @@ static enum status write_results(const struct study *study, const struct json *r
     char *path = path_join(study->out, "results.json");
     if (!path)
         return error_nomem(err, 256);
-    enum status s = write_json(results, JSON_PRETTY, path, err);
+    enum status s = cli_write_json(results, JSON_PRETTY, TEXT_MAX, path, err);
     free(path);
     buffer_init(&text, TEXT_MAX);
     experiment_markdown(results, &text);

@@ -122,21 +122,6 @@ static int read_kept(const char *path, const char *key, struct experiment_outcom
     return ours;
 }
 
-static enum status write_cell(
-    const struct json *cell, const char *path, struct error *err)
-{
-    struct buffer text;
-    buffer_init(&text, CELL_MAX);
-    enum status s = json_print(cell, JSON_COMPACT, &text, err);
-    buffer_add_char(&text, '\n');
-    if (!s)
-        s = buffer_status(&text, path, err);
-    if (!s)
-        s = file_write(path, text.data, text.len, err);
-    buffer_release(&text);
-    return s;
-}
-
 /* ---- running ---- */
 
 static enum status run_cell(
@@ -153,7 +138,7 @@ static enum status run_cell(
     if (!*kept) {
         s = experiment_cell_run(&study->lab, &place, &cell, err);
         if (!s)
-            s = write_cell(cell, path, err);
+            s = cli_write_json(cell, JSON_COMPACT, CELL_MAX, path, err);
         if (!s)
             s = experiment_outcome_read(cell, out, err);
         json_free(cell);

@@ -1,4 +1,4 @@
-/* output.c - results on standard output: JSON documents and tables for people. */
+/* output.c - results: JSON documents, printed or written, and tables for people. */
 #include "m4a1/cli/cli.h"
 
 #include <stdarg.h>
@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "m4a1/base/buffer.h"
+#include "m4a1/base/files.h"
 #include "m4a1/base/text.h"
 
 #define OUTPUT_MAX ((size_t)1 << 30)
@@ -19,6 +20,21 @@ enum status cli_print_json(const struct json *j, struct error *err)
     if (!s)
         puts(buffer_str(&out));
     buffer_release(&out);
+    return s;
+}
+
+enum status cli_write_json(const struct json *j, enum json_style style, size_t max,
+    const char *path, struct error *err)
+{
+    struct buffer text;
+    buffer_init(&text, max);
+    enum status s = json_print(j, style, &text, err);
+    buffer_add_char(&text, '\n');
+    if (!s)
+        s = buffer_status(&text, path, err);
+    if (!s)
+        s = file_write(path, text.data, text.len, err);
+    buffer_release(&text);
     return s;
 }
 

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "export/json_keep.h"
-#include "m4a1/base/files.h"
 #include "m4a1/base/stats.h"
 #include "m4a1/base/text.h"
 #include "schema/query.h"
@@ -383,24 +382,15 @@ static enum status write_profile(struct store *store, const char *path, struct e
 {
     const struct wish all = { NULL, 1 };
     int64_t none = 0;
-    struct buffer text;
     struct json *root = json_new_object();
-    buffer_init(&text, MAX_PROFILE);
     int ok = json_set_int(root, "m4a1_cost_profile", 1) &&
              json_set_text(root, "made_by", "m4a1 " M4A1_VERSION);
     struct json *list = ok ? json_set_array(root, "actions") : NULL;
     enum status s = list ? read_groups(store, by_action, list, 1, &all, &none, err)
                          : error_nomem(err, 1);
     if (!s)
-        s = json_print(root, JSON_PRETTY, &text, err);
-    if (!s) {
-        buffer_add_char(&text, '\n');
-        s = buffer_status(&text, "cost profile", err);
-    }
-    if (!s)
-        s = file_write(path, text.data, text.len, err);
+        s = cli_write_json(root, JSON_PRETTY, MAX_PROFILE, path, err);
     json_free(root);
-    buffer_release(&text);
     return s;
 }
 

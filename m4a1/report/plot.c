@@ -107,11 +107,12 @@ static void add_names(struct buffer *out, const struct crowd *c, size_t p)
         if (leader_of(c, i) == p && name)
             buffer_printf(&names, "%s%s", names.len ? ", " : "", name);
     }
+    buffer_add_char(out, ' ');
     quote_datum(out, buffer_str(&names));
     buffer_release(&names);
 }
 
-/* $s0, $s1 ...: x, y, low, high, name.  A point without an interval has its own value
+/* $s0, $s1 ...: x, y, low, high, and the name of PLOT_POINTS.  A point without an interval has its own value
  * as both ends. */
 static void add_data(struct buffer *out, const struct plot *plot)
 {
@@ -127,7 +128,6 @@ static void add_data(struct buffer *out, const struct plot *plot)
             number(out, at->y);
             number(out, isnan(at->low) ? at->y : at->low);
             number(out, isnan(at->high) ? at->y : at->high);
-            buffer_add_char(out, ' ');
             if (plot->kind == PLOT_POINTS)
                 add_names(out, &crowd, p);
             buffer_add_char(out, '\n');
